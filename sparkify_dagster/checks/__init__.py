@@ -1,0 +1,1 @@
+"""The asset checks: what has to hold for each table."""

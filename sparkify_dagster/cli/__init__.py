@@ -1,0 +1,37 @@
+"""The `sparkify` command: one module a subcommand, imported when it is called."""
+
+import importlib
+
+import click
+
+# name -> (module, one-line help); the module's `command` is the click command.
+COMMANDS = {
+    "sample-data": ("sample_data", "Write a sample lake in the exact layout of the real one."),
+}
+
+
+class LazyGroup(click.Group):
+    """A click group that imports a subcommand's module only when it is needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the subcommands in the order of the table above."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one subcommand, or None where it does not exist."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"{__name__}.{COMMANDS[cmd_name][0]}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the subcommands with their help lines, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="sparkify_dagster", prog_name="sparkify")
+def main() -> None:
+    """Work with the Sparkify data platform from the shell."""

@@ -1,0 +1,1 @@
+"""Finding and reading the source files, local or S3. Imports no Dagster."""

@@ -1,0 +1,1 @@
+"""The engines, DuckDB and Redshift, behind one small interface. Imports no Dagster."""

@@ -1,0 +1,1 @@
+"""Tests of sparkify_dagster: real engines on real files."""
