@@ -1,0 +1,92 @@
+"""The lake: where the source files are, and what is known of each before it is read."""
+
+import datetime as dt
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+LOG_PREFIX = "log_data/"
+SONG_PREFIX = "song_data/"
+JSONPATHS_NAME = "log_json_path.json"
+
+_EVENT_FILE = re.compile(r"log_data/\d{4}/\d{2}/(\d{4}-\d{2}-\d{2})-events\.json(\.gz)?")
+_SONG_FILE = re.compile(r"song_data/(?:.*/)?[^/]+\.json(\.gz)?")
+
+
+class LakeError(Exception):
+    """The lake is not there, not readable or not laid out as expected."""
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One file of the lake, as listed."""
+
+    name: str  # path below the lake's root, with /
+    size: int  # bytes as stored
+    version: str  # ETag on S3; modification time in nanoseconds in a folder
+    day: dt.date | None = None  # of an event file: the day in its name
+    content_hash: str | None = None  # SHA-256 of the stored bytes, once read
+    line_count: int | None = None  # non-blank lines, once read
+
+
+class Lake(Protocol):
+    """Where the source files are."""
+
+    root: str  # for people and error messages
+
+    def list_events(self) -> list[SourceFile]:
+        """Return all event files, by name.
+
+        Raises:
+            LakeError: the lake cannot be listed, or holds no event file at all.
+        """
+
+    def list_songs(self) -> list[SourceFile]:
+        """Return all song files, by name.
+
+        Raises:
+            LakeError: the lake cannot be listed, or holds no song file at all.
+        """
+
+    def url(self, name: str) -> str:
+        """Return the address of a file, as COPY names it."""
+
+    def read_jsonpaths(self) -> list[str]:
+        """Return the JSONPaths of the event files, in order.
+
+        Raises:
+            LakeError: the file is missing or is not a JSONPaths file.
+        """
+
+    def read_many(
+        self, files: Sequence[SourceFile], take: Callable[[SourceFile, bytes], None]
+    ) -> None:
+        """Read small files, several at a time; hand each to `take`, one call at a time.
+
+        Raises:
+            LakeError: a file cannot be read or has gone since it was listed.
+        """
+
+    def local_paths(self, files: Iterable[SourceFile], folder: Path) -> list[Path]:
+        """Return where the files can be read on this machine, fetched into `folder` if need be."""
+
+    def fingerprint(self, file: SourceFile) -> SourceFile:
+        """Return the file with what reading it tells: hash and line count, where that is cheap."""
+
+
+def event_day(name: str) -> dt.date | None:
+    """Return the day of an event file, or None where the name is none of an event file."""
+    match = _EVENT_FILE.fullmatch(name)
+    if not match:
+        return None
+    try:
+        return dt.date.fromisoformat(match[1])
+    except ValueError:
+        return None
+
+
+def is_song_file(name: str) -> bool:
+    """Tell whether a path below the lake's root is that of a song file."""
+    return _SONG_FILE.fullmatch(name) is not None

@@ -1,0 +1,85 @@
+"""Combining many small files into a few larger ones, which is how engines like to read them.
+
+A part is newline-delimited JSON: the objects of the files with the key `source_file` put first.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from sparkify_dagster.lake.base import Lake, LakeError, SourceFile
+from sparkify_dagster.lake.objects import decompress, split_objects
+
+# Redshift likes 1 MB to 1 GB; this bounds what a retry repeats and still fills every slice.
+PART_BYTES = 64 * 1024 * 1024
+
+
+@dataclass
+class Part:
+    """One file of combined objects, and where each of its lines is from."""
+
+    path: Path
+    origins: list[tuple[str, int]] = field(default_factory=list)  # file, line in it
+
+    @property
+    def line_count(self) -> int:
+        """Return the number of objects in the part."""
+        return len(self.origins)
+
+
+@dataclass(frozen=True)
+class Combined:
+    """The parts, and the files with what reading them told."""
+
+    parts: list[Part]
+    files: list[SourceFile]
+
+
+def combine(
+    lake: Lake, files: Sequence[SourceFile], folder: Path, part_bytes: int = PART_BYTES
+) -> Combined:
+    """Write the objects of `files` into parts of about `part_bytes` bytes below `folder`.
+
+    Raises:
+        LakeError: a file cannot be read.
+    """
+    parts: list[Part] = []
+    read: list[SourceFile] = []
+    room = 0
+    output = None
+
+    def take(file: SourceFile, content: bytes) -> None:
+        nonlocal room, output
+        try:
+            objects = list(split_objects(decompress(file.name, content)))
+        except (OSError, EOFError) as error:
+            raise LakeError(f"{file.name}: damaged gzip data ({error})") from error
+        if output is None or room <= 0:
+            if output is not None:
+                output.close()
+            parts.append(Part(folder / f"part-{len(parts):04d}.json"))
+            output = parts[-1].path.open("wb")
+            room = part_bytes
+        prefix = b'{"source_file":' + json.dumps(file.name).encode()
+        for line, text in objects:
+            record = _with_prefix(prefix, text) + b"\n"
+            output.write(record)
+            room -= len(record)
+            parts[-1].origins.append((file.name, line))
+        digest = hashlib.sha256(content).hexdigest()
+        read.append(replace(file, content_hash=digest, line_count=len(objects)))
+
+    try:
+        lake.read_many(files, take)
+    finally:
+        if output is not None:
+            output.close()
+    return Combined(parts, read)
+
+
+def _with_prefix(prefix: bytes, text: bytes) -> bytes:
+    """Put the prefix before an object's own keys; what is no object stays malformed."""
+    rest = text[1:].lstrip() if text.startswith(b"{") else text
+    return prefix + (b"" if rest.startswith(b"}") else b",") + rest

@@ -1,0 +1,49 @@
+"""JSONPaths files: which key of an object goes into which column, by position."""
+
+import json
+import re
+
+from sparkify_dagster.lake.base import LakeError
+
+_STEP = re.compile(r"\.(?P<dot>[^.\[\]'\"]+)|\['(?P<single>[^']+)'\]|\[(?P<index>\d+)\]")
+_STEP_DOUBLE = re.compile(r'\["(?P<double>[^"]+)"\]')
+
+
+def parse_jsonpaths(place: str, content: bytes) -> list[str]:
+    """Return the paths of a JSONPaths file.
+
+    Redshift reads a file whose key is not exactly `jsonpaths` as if 'auto' had been asked for;
+    here it is an error, as nobody wants the NULLs that follow.
+
+    Raises:
+        LakeError: it is not such a file, or a path is not one that Redshift takes.
+    """
+    try:
+        paths = json.loads(content)["jsonpaths"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise LakeError(
+            f'{place}: is no JSONPaths file ({{"jsonpaths": ["$[\'artist\']", ...]}} expected)'
+        ) from error
+    for path in paths:
+        path_steps(place, path)
+    return [str(path) for path in paths]
+
+
+def path_steps(place: str, path: str) -> list[str | int]:
+    """Return the keys and indices a JSONPath goes through.
+
+    Raises:
+        LakeError: the path is malformed or uses a wildcard, which Redshift does not take.
+    """
+    steps: list[str | int] = []
+    position = 1
+    while path.startswith("$") and position < len(path):
+        match = _STEP.match(path, position) or _STEP_DOUBLE.match(path, position)
+        if match is None:
+            break
+        key = next(value for value in match.groupdict().values() if value is not None)
+        steps.append(int(key) if match.groupdict().get("index") else key)
+        position = match.end()
+    if not steps or position < len(path) or "*" in path:
+        raise LakeError(f"{place}: {path!r} is no JSONPath that Redshift takes")
+    return steps

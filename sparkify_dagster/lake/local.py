@@ -1,0 +1,128 @@
+"""A lake in a local folder."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from sparkify_dagster.lake.base import (
+    JSONPATHS_NAME,
+    LOG_PREFIX,
+    SONG_PREFIX,
+    LakeError,
+    SourceFile,
+    event_day,
+    is_song_file,
+)
+from sparkify_dagster.lake.jsonpaths import parse_jsonpaths
+
+_CHUNK = 1 << 20
+
+
+class LocalLake:
+    """A folder with log_data/, song_data/ and log_json_path.json."""
+
+    def __init__(self, folder: str) -> None:
+        self.root = folder
+        self._folder = Path(folder)
+
+    def list_events(self) -> list[SourceFile]:
+        """Return all event files, by name."""
+        return self._list(
+            LOG_PREFIX, "YYYY/MM/YYYY-MM-DD-events.json", lambda name: event_day(name) is not None
+        )
+
+    def list_songs(self) -> list[SourceFile]:
+        """Return all song files, by name."""
+        return self._list(SONG_PREFIX, "A/B/C/TR*.json", is_song_file)
+
+    def url(self, name: str) -> str:
+        """Return the path of a file."""
+        return str(self._folder / name)
+
+    def read_jsonpaths(self) -> list[str]:
+        """Return the JSONPaths of the event files, in order."""
+        path = self._folder / JSONPATHS_NAME
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise LakeError(f"{path}: cannot be read ({error.strerror})") from error
+        return parse_jsonpaths(str(path), content)
+
+    def read_many(
+        self, files: Sequence[SourceFile], take: Callable[[SourceFile, bytes], None]
+    ) -> None:
+        """Read files one after the other: from a local disk, threads only get in the way."""
+        for file in files:
+            try:
+                with open(os.path.join(self.root, file.name), "rb", buffering=0) as stream:
+                    content = stream.read()
+            except OSError as error:
+                raise _unreadable(file, error) from error
+            take(file, content)
+
+    def local_paths(self, files: Iterable[SourceFile], folder: Path) -> list[Path]:
+        """Return the paths of the files where they are."""
+        return [self._folder / file.name for file in files]
+
+    def fingerprint(self, file: SourceFile) -> SourceFile:
+        """Return the file with its hash, and its line count unless it is compressed."""
+        digest = hashlib.sha256()
+        lines, rest = 0, b""
+        try:
+            with open(self._folder / file.name, "rb", buffering=0) as stream:
+                while chunk := stream.read(_CHUNK):
+                    digest.update(chunk)
+                    block, line_break, rest = (rest + chunk).rpartition(b"\n")
+                    lines += _count_lines(block + line_break)
+        except OSError as error:
+            raise _unreadable(file, error) from error
+        line_count = None if file.name.endswith(".gz") else lines + _count_lines(rest)
+        return replace(file, content_hash=digest.hexdigest(), line_count=line_count)
+
+    def _list(
+        self,
+        prefix: str,
+        layout: str,
+        wanted: Callable[[str], bool],
+    ) -> list[SourceFile]:
+        top = self._folder / prefix
+        if not top.is_dir():
+            raise LakeError(
+                f"SPARKIFY_LAKE={self.root!r}: holds no folder {prefix} (expected {prefix}{layout})"
+            )
+        files = []
+        for entry in _walk(str(top)):
+            name = prefix + os.path.relpath(entry.path, top).replace(os.sep, "/")
+            if wanted(name):
+                status = entry.stat()
+                version = str(status.st_mtime_ns)
+                files.append(SourceFile(name, status.st_size, version, event_day(name)))
+        if not files:
+            raise LakeError(f"{top}: holds no file {prefix}{layout}")
+        return sorted(files, key=lambda file: file.name)
+
+
+def _count_lines(block: bytes) -> int:
+    """Return the number of non-blank lines of a block that begins at the start of a line."""
+    may_be_blank = (b"\n\n", b"\n\r", b"\n ", b"\n\t")
+    if block[:1].isspace() or any(pattern in block for pattern in may_be_blank):
+        return sum(bool(line.strip()) for line in block.split(b"\n"))
+    return block.count(b"\n") + (not block.endswith(b"\n") if block else 0)
+
+
+def _walk(top: str) -> Iterator[os.DirEntry[str]]:
+    pending = [top]
+    while pending:
+        with os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir():
+                    pending.append(entry.path)
+                else:
+                    yield entry
+
+
+def _unreadable(file: SourceFile, error: OSError) -> LakeError:
+    return LakeError(f"{file.name}: cannot be read ({error.strerror}); it was there when listed")

@@ -1,0 +1,107 @@
+"""What the platform is told by its environment: one place reads it, checks it and says what is wrong.
+
+`.env.example` lists every variable with its default, unit and meaning.
+"""
+
+import datetime as dt
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+TARGETS = ("duckdb", "redshift")
+DEFAULT_LAKE = "data/sample-lake"
+DEFAULT_DUCKDB_PATH = "data/sparkify.duckdb"
+DEFAULT_PARTITION_START = dt.date(2018, 11, 1)
+
+
+class SettingError(ValueError):
+    """A variable of the environment is missing, malformed or contradicts another."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The checked settings of one process."""
+
+    lake: str
+    target: str
+    duckdb_path: Path
+    partition_start: dt.date
+    partition_end: dt.date | None
+    lock_timeout: int  # seconds to wait for another run
+    copy_max_errors: int  # MAXERROR of COPY, in lines
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read and check the settings.
+
+    Raises:
+        SettingError: one line: the variable, its value, what is allowed.
+    """
+    env = os.environ if environment is None else environment
+    lake = env.get("SPARKIFY_LAKE") or DEFAULT_LAKE
+    if "://" in lake and not lake.startswith("s3://"):
+        raise SettingError(
+            f"SPARKIFY_LAKE={lake!r}: allowed are a local folder or s3://bucket/prefix"
+        )
+    sample = _sample_days(lake)
+    start = _date(env, "SPARKIFY_PARTITION_START") or (sample and sample[0])
+    end = _date(env, "SPARKIFY_PARTITION_END") or (sample and sample[1])
+    start = start or DEFAULT_PARTITION_START
+    if end and end < start:
+        raise SettingError(
+            f"SPARKIFY_PARTITION_END={end}: has to be {start} (SPARKIFY_PARTITION_START) or later"
+        )
+    return Settings(
+        lake=lake,
+        target=_choice(env, "SPARKIFY_TARGET", TARGETS),
+        duckdb_path=Path(env.get("SPARKIFY_DUCKDB_PATH") or DEFAULT_DUCKDB_PATH),
+        partition_start=start,
+        partition_end=end,
+        lock_timeout=whole_number(env, "SPARKIFY_LOCK_TIMEOUT", default=300),
+        copy_max_errors=whole_number(env, "SPARKIFY_COPY_MAX_ERRORS", default=0),
+    )
+
+
+def whole_number(
+    env: Mapping[str, str], name: str, default: int, least: int = 0, most: int | None = None
+) -> int:
+    """Return a variable as a whole number between `least` and `most`.
+
+    Raises:
+        SettingError: it is something else.
+    """
+    value = env.get(name) or str(default)
+    allowed = f"a whole number from {least}" + ("" if most is None else f" to {most}")
+    if not value.isascii() or not value.isdigit():
+        raise SettingError(f"{name}={value!r}: allowed is {allowed}")
+    if int(value) < least or (most is not None and int(value) > most):
+        raise SettingError(f"{name}={value!r}: allowed is {allowed}")
+    return int(value)
+
+
+def _choice(env: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:
+    value = env.get(name) or allowed[0]
+    if value not in allowed:
+        raise SettingError(f"{name}={value!r}: allowed are {', '.join(allowed)}")
+    return value
+
+
+def _date(env: Mapping[str, str], name: str) -> dt.date | None:
+    value = env.get(name)
+    if not value:
+        return None
+    try:
+        return dt.date.fromisoformat(value)
+    except ValueError:
+        raise SettingError(f"{name}={value!r}: allowed is a date as 2018-11-01") from None
+
+
+def _sample_days(lake: str) -> tuple[dt.date, dt.date] | None:
+    """Return the first and last day of a sample lake, which says them itself."""
+    marker = Path(lake) / "sample.json"
+    if "://" in lake or not marker.is_file():
+        return None
+    facts = json.loads(marker.read_text(encoding="utf-8"))
+    return dt.date.fromisoformat(facts["start"]), dt.date.fromisoformat(facts["end"])

@@ -1,0 +1,118 @@
+"""What every engine offers, and the errors they share."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from sparkify_dagster.lake.base import Lake, SourceFile
+from sparkify_dagster.lake.combine import Part
+
+Result = TypeVar("Result")
+Row = tuple[Any, ...]
+
+SHOWN_LINES = 20
+
+
+class WarehouseError(Exception):
+    """The warehouse cannot do what was asked; the message says why and what helps."""
+
+
+@dataclass(frozen=True)
+class BadLine:
+    """One object of a source file that a COPY refuses."""
+
+    file: str
+    line: int  # from 1; the last line of the object
+    column: str  # empty where the object as a whole is malformed
+    reason: str
+    value: str = ""  # cut off at 100 characters
+
+    def __str__(self) -> str:
+        """Return the place and the reason in one line."""
+        where = f"{self.file}, line {self.line}" + (f", column {self.column}" * bool(self.column))
+        return f"{where}: {self.reason}" + (f" (value {self.value!r})" if self.value else "")
+
+
+class LoadError(WarehouseError):
+    """Source files hold lines that do not fit the table; nothing was changed."""
+
+    def __init__(self, table: str, bad_lines: Sequence[BadLine], count: int | None = None) -> None:
+        self.table = table
+        self.bad_lines = tuple(bad_lines[:SHOWN_LINES])
+        self.count = len(bad_lines) if count is None else count
+        shown = "\n".join(f"  {line}" for line in self.bad_lines)
+        more = self.count - len(self.bad_lines)
+        super().__init__(
+            f"{table}: {self.count} line(s) of the source cannot be loaded; the table is as it was."
+            f" Correct the files and run again.\n{shown}" + (f"\n  and {more} more" * bool(more))
+        )
+
+
+@dataclass(frozen=True)
+class CopyStep:
+    """The statements that bring files into a staging table, as names of files in sql/."""
+
+    table: str
+    landing: str  # creates the temporary table that COPY fills
+    copy: str
+    insert: str  # from the landing table into the staging table
+
+
+@dataclass(frozen=True)
+class CopySource:
+    """What a COPY reads: files of the lake as they are, or parts combined from them."""
+
+    lake: Lake
+    files: Sequence[SourceFile]
+    parts: Sequence[Part] | None = None
+
+
+@dataclass
+class CopyResult:
+    """What a COPY found besides the rows it loaded."""
+
+    rows: int = 0
+    rejected: list[BadLine] = field(default_factory=list)  # skipped within MAXERROR
+    unknown_keys: set[str] = field(default_factory=set)  # in the files, not in the table
+
+
+class Session(Protocol):
+    """One open transaction."""
+
+    statements: list[str]  # as sent to the engine
+
+    def execute(self, name: str, **parameters: Any) -> int:
+        """Run `sql/<name>.sql`; return the number of rows it changed, -1 where unknown."""
+
+    def query(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
+        """Run `sql/<name>.sql` and return its rows by column name."""
+
+    def run(self, text: str) -> list[Row]:
+        """Run a trivial statement given as text in Redshift's dialect; return its rows."""
+
+    def insert(self, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
+        """Insert rows from Python, in few round trips."""
+
+    def copy(self, step: CopyStep, source: CopySource, max_errors: int) -> CopyResult:
+        """Load files into a staging table.
+
+        Raises:
+            LoadError: more lines than `max_errors` allows do not fit.
+        """
+
+
+class Warehouse(Protocol):
+    """An engine that holds the tables."""
+
+    kind: str  # the icon in the Dagster UI
+    place: str  # where it is, for people; no secret
+
+    def transaction(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
+        """Run `body` in one transaction of its own session: all of it is visible, or nothing.
+
+        `body` may be called again after a fault that passes, so it changes nothing outside the
+        session. `label` names the asset and job to a DBA.
+        """
+
+    def read(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
+        """Run `body` on committed data; it changes nothing."""

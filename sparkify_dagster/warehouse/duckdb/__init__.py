@@ -1,0 +1,1 @@
+"""The embedded engine: runs Redshift's SQL on DuckDB, COPY included."""

@@ -1,0 +1,420 @@
+"""COPY on DuckDB, by Redshift's rules.
+
+The fast way reads all files in one statement with DuckDB's own JSON reader and refuses whatever is
+not plainly right. What it refuses is looked at line by line (`copy_checked`), which has the last
+word: it loads the files, or names every bad line. Source of the rules: AWS Redshift Database
+Developer Guide, "COPY from JSON format", "Data conversion parameters", "Load error reference".
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+from sqlglot import exp, parse_one
+
+from sparkify_dagster.lake.jsonpaths import path_steps
+from sparkify_dagster.lake.objects import decompress, split_objects
+from sparkify_dagster.warehouse.base import (
+    SHOWN_LINES,
+    BadLine,
+    CopyResult,
+    CopySource,
+    CopyStep,
+    LoadError,
+    WarehouseError,
+)
+from sparkify_dagster.warehouse.copy_statement import CopyStatement, parse_copy
+from sparkify_dagster.warehouse.statements import read_statement, render
+
+if TYPE_CHECKING:
+    from sparkify_dagster.warehouse.duckdb.engine import DuckDBSession
+
+_OBJECT_BYTES = 4 * 1024 * 1024  # Redshift's limit for one JSON object
+_INTEGERS = ("INT", "BIGINT")
+_SEPARATOR = "\x01"  # between the fields of a spooled record; not allowed in JSON text
+_KEY_TWICE = (
+    "CASE WHEN len(json_keys(object)) <> len(list_distinct(json_keys(object))) THEN "
+    "struct_pack(column_name := '', reason := 'a key appears twice', value := '') END"
+)
+
+
+class FastCopyRefused(Exception):
+    """The fast way met something that is not plainly right."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that COPY fills, and where in the object its value is."""
+
+    name: str
+    type: str  # TEXT, INT, BIGINT, DOUBLE or TIMESTAMP
+    limit: int | None  # of a VARCHAR, in bytes
+    required: bool  # NOT NULL
+    steps: tuple[str | int, ...]  # keys and indices from the object's top
+
+    @property
+    def path(self) -> str:
+        """Return the place as a JSONPath of DuckDB."""
+        return "$" + "".join(
+            f"[{step}]" if isinstance(step, int) else f'."{step}"' for step in self.steps
+        )
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What the statements ask for."""
+
+    landing: str
+    columns: list[Column]
+    statement: CopyStatement
+    stamps_file: bool  # source_file is not in the objects: the reader adds it
+
+
+def copy_fast(
+    session: "DuckDBSession", step: CopyStep, source: CopySource, max_errors: int, folder: Path
+) -> CopyResult:
+    """Load all files in one statement.
+
+    Raises:
+        FastCopyRefused: something needs a closer look; the transaction is void.
+    """
+    plan = _plan(step, source, max_errors)
+    if any(len(column.steps) != 1 for column in plan.columns):
+        raise FastCopyRefused("nested JSONPaths")
+    paths = _paths(source, folder)
+    if not paths:
+        return CopyResult()
+    session.run_native(
+        f"CREATE TEMP VIEW {plan.landing} AS {_fast_select(plan, paths)}"  # noqa: S608
+    )
+    try:
+        rows = session.execute(step.insert)
+    except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException) as error:
+        raise FastCopyRefused(str(error)) from error
+    session.run_native(f"DROP VIEW {plan.landing}")
+    return CopyResult(rows=rows)
+
+
+def copy_checked(
+    session: "DuckDBSession", step: CopyStep, source: CopySource, max_errors: int, folder: Path
+) -> CopyResult:
+    """Load the files with a look at every line.
+
+    Raises:
+        LoadError: more lines than MAXERROR allows do not fit, or a key is in no line of a file.
+    """
+    plan = _plan(step, source, max_errors)
+    files = _spool(source, folder / "spool.csv")
+    session.run_native(
+        "CREATE TEMP TABLE spooled AS "
+        "SELECT file, line, CASE WHEN fine THEN object END AS object, "
+        "CASE WHEN NOT fine THEN object END AS bad "
+        "FROM (SELECT *, json_valid(object) AND json_type(object) = 'OBJECT' AS fine "
+        f"FROM read_csv({_native(str(folder / 'spool.csv'))}, delim = '{_SEPARATOR}', quote = '', "
+        "escape = '', header = false, auto_detect = false, strict_mode = false, "
+        f"max_line_size = {_OBJECT_BYTES + 100}, "
+        "columns = {file: 'INTEGER', line: 'BIGINT', object: 'VARCHAR'}))"
+    )
+    checked = [_checked(column) for column in plan.columns]
+    values = ", ".join(
+        f'{item.value} AS "{column.name}"'
+        for column, item in zip(plan.columns, checked, strict=True)
+    )
+    faults = ", ".join([_KEY_TWICE, *(item.fault for item in checked)])
+    session.run_native(
+        f"CREATE TEMP TABLE checked AS SELECT file, line, bad, json_keys(object) AS keys, {values}, "
+        f"list_filter([{faults}], lambda fault : fault IS NOT NULL) AS faults FROM spooled"
+    )
+    bad_lines, count = _bad_lines(session, files)
+    if count >= max(1, plan.statement.max_errors):
+        raise LoadError(step.table, bad_lines, count)
+    _refuse_vanished_keys(session, step.table, plan, files)
+    known = _list([str(column.steps[0]) for column in plan.columns])
+    unknown = session.run_native(
+        "SELECT DISTINCT key FROM (SELECT unnest(keys) AS key FROM checked) "
+        f"WHERE NOT list_contains({known}, key) ORDER BY key"
+    )
+    names = ", ".join(f'"{column.name}"' for column in plan.columns)
+    stamp = f", {_list(files)}[file + 1] AS source_file" if plan.stamps_file else ""
+    session.run_native(
+        f"CREATE TEMP VIEW {plan.landing} AS SELECT {names}{stamp} FROM checked "
+        "WHERE bad IS NULL AND len(faults) = 0"
+    )
+    rows = session.execute(step.insert)
+    session.run_native(f"DROP VIEW {plan.landing}")
+    session.run_native("DROP TABLE checked")
+    session.run_native("DROP TABLE spooled")
+    return CopyResult(rows, bad_lines, {key for (key,) in unknown})
+
+
+def _plan(step: CopyStep, source: CopySource, max_errors: int) -> _Plan:
+    place = {
+        "manifest": source.lake.root,
+        "iam_role": "default",
+        "jsonpaths": source.lake.url("log_json_path.json"),
+        "max_errors": max_errors,
+    }
+    statement = parse_copy(render(read_statement(step.copy), place))
+    landing = parse_one(render(read_statement(step.landing), {"source_file": ""}), read="redshift")
+    types = {column.name: column for column in landing.find_all(exp.ColumnDef)}
+    if statement.json_source == "auto":
+        steps: list[tuple[str | int, ...]] = [(name,) for name in statement.columns]
+    else:
+        paths = source.lake.read_jsonpaths()
+        if len(paths) != len(statement.columns):
+            raise WarehouseError(
+                f"{statement.json_source}: {len(paths)} JSONPaths for {len(statement.columns)} "
+                f"columns of {step.table}; they belong together by position"
+            )
+        steps = [tuple(path_steps(statement.json_source, path)) for path in paths]
+    columns = [
+        _column(types[name], at, statement)
+        for name, at in zip(statement.columns, steps, strict=True)
+    ]
+    return _Plan(
+        landing=statement.target,
+        columns=columns,
+        statement=statement,
+        stamps_file="source_file" in types and "source_file" not in statement.columns,
+    )
+
+
+def _column(
+    definition: exp.ColumnDef, steps: tuple[str | int, ...], statement: CopyStatement
+) -> Column:
+    kind = definition.args["kind"]
+    name = kind.sql("duckdb").split("(")[0]
+    if name not in {"TEXT", "INT", "BIGINT", "DOUBLE", "TIMESTAMP"}:
+        raise WarehouseError(f"column {definition.name}: COPY does not fill columns of type {name}")
+    if name == "TIMESTAMP" and statement.options.get("TIMEFORMAT") != "epochmillisecs":
+        raise WarehouseError(f"column {definition.name}: TIMEFORMAT 'epochmillisecs' expected")
+    limit = int(kind.expressions[0].name) if name == "TEXT" and kind.expressions else None
+    required = any(
+        isinstance(constraint.kind, exp.NotNullColumnConstraint)
+        for constraint in definition.constraints
+    )
+    return Column(definition.name, name, limit, required, steps)
+
+
+def _paths(source: CopySource, folder: Path) -> list[Path]:
+    if source.parts is not None:
+        return [part.path for part in source.parts if part.line_count]
+    return [
+        path
+        for file, path in zip(
+            source.files, source.lake.local_paths(source.files, folder), strict=True
+        )
+        if file.size
+    ]
+
+
+# --- the fast way
+
+
+def _fast_select(plan: _Plan, paths: Sequence[Path]) -> str:
+    structure = {
+        str(column.steps[0]): "DOUBLE" if column.type == "DOUBLE" else "VARCHAR"
+        for column in plan.columns
+    }
+    values = ", ".join(f'{_fast_value(column)} AS "{column.name}"' for column in plan.columns)
+    stamp = ", filename AS source_file" if plan.stamps_file else ""
+    fine = " AND ".join(
+        ["key_count = " + str(len(structure)), *(_fast_test(column) for column in plan.columns)]
+    )
+    return (
+        f"SELECT {values}{stamp} FROM ("
+        f"SELECT from_json_strict(json, {_native(json.dumps(structure))}) AS fields, "
+        "len(json_keys(json)) AS key_count, json, filename "
+        f"FROM read_json_objects({_list([str(path) for path in paths])}, "
+        f"format = 'newline_delimited', filename = true, maximum_object_size = {_OBJECT_BYTES})) "
+        f"WHERE CASE WHEN {fine} THEN true ELSE error('needs a closer look') END"
+    )
+
+
+def _fast_value(column: Column) -> str:
+    field = f"fields[{_native(str(column.steps[0]))}]"
+    if column.type in _INTEGERS:
+        return f"CAST({field} AS {column.type})"
+    if column.type == "TIMESTAMP":
+        return f"make_timestamp(CAST({field} AS BIGINT) * 1000)"
+    return field
+
+
+def _fast_test(column: Column) -> str:
+    """Return a test that holds only for values that need no closer look; NULL counts as fine."""
+    field = f"fields[{_native(str(column.steps[0]))}]"
+    kind = f"json_type(json, {_native(column.path)})"
+    if column.type in _INTEGERS or column.type == "TIMESTAMP":
+        target = "BIGINT" if column.type == "TIMESTAMP" else column.type
+        test = f"CAST(CAST({field} AS {target}) AS VARCHAR) = {field}"
+    elif column.type == "DOUBLE":
+        # true and false arrive as 1 and 0.
+        test = f"isfinite({field}) AND ({field} NOT IN (0, 1) OR {kind} <> 'BOOLEAN')"
+    else:
+        # An object or a list arrives as its text.
+        plain = f"left({field}, 1) NOT IN ('{{', '[') OR {kind} = 'VARCHAR'"
+        test = f"strlen({field}) <= {column.limit} AND ({plain})"
+    return f"({test})" if column.required else f"COALESCE({test}, true)"
+
+
+# --- the way that looks at every line
+
+
+@dataclass(frozen=True)
+class _Checked:
+    value: str
+    fault: str
+
+
+def _checked(column: Column) -> _Checked:
+    path = _native(column.path)
+    text = f"json_extract_string(object, {path})"
+    kind = f"json_type(object, {path})"
+    name = _native(column.name)
+
+    def fault(condition: str, reason: str) -> str:
+        return (
+            f"WHEN {condition} THEN struct_pack(column_name := {name}, "
+            f"reason := {_native(reason)}, value := left({text}, 100))"
+        )
+
+    trimmed = f"trim({text})"
+    filled = f"({trimmed} <> '')"
+    if column.type == "TEXT":
+        value, missing = text, f"{text} IS NULL"
+        faults = [
+            fault(f"{kind} IN ('OBJECT', 'ARRAY')", "text expected, not an object or list"),
+            fault(
+                f"strlen({text}) > {column.limit}",
+                f"text longer than the column's {column.limit} bytes",
+            ),
+        ]
+    elif column.type == "DOUBLE":
+        value, missing = f"TRY_CAST({trimmed} AS DOUBLE)", f"COALESCE({trimmed}, '') = ''"
+        faults = [
+            fault(
+                f"{filled} AND ({value} IS NULL OR NOT isfinite({value}) OR {kind} = 'BOOLEAN')",
+                "number expected",
+            )
+        ]
+    else:
+        target = "BIGINT" if column.type == "TIMESTAMP" else column.type
+        value, missing = f"TRY_CAST({trimmed} AS {target})", f"COALESCE({trimmed}, '') = ''"
+        what = (
+            "milliseconds since 1970 expected"
+            if column.type == "TIMESTAMP"
+            else "whole number expected"
+        )
+        digits = f"regexp_full_match({trimmed}, '[+-]?[0-9]+')"
+        faults = [
+            fault(f"{filled} AND NOT {digits}", what),
+            fault(f"{filled} AND {value} IS NULL", f"number too large for {target}"),
+        ]
+        value = f"CASE WHEN {digits} THEN {value} END"
+        if column.type == "TIMESTAMP":
+            value = f"make_timestamp({value} * 1000)"
+    if column.required:
+        faults.append(fault(missing, "a value is required"))
+    return _Checked(value, f"CASE {' '.join(faults)} END")
+
+
+def _spool(source: CopySource, path: Path) -> list[str]:
+    """Write every object as file number, line number, text; return the files by number."""
+    files: dict[str, int] = {}
+    with path.open("wb") as output:
+        for name, line, text in _objects(source, path.parent):
+            number = files.setdefault(name, len(files))
+            output.write(b"%d\x01%d\x01%s\n" % (number, line, _spoolable(text)))
+    return list(files)
+
+
+def _spoolable(text: bytes) -> bytes:
+    """Return the text, or what is wrong with it where it could not be read back."""
+    if _SEPARATOR.encode() in text:
+        return b"control character U+0001 in: " + text.replace(_SEPARATOR.encode(), b" ")
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError as error:
+        shown = text.decode("utf-8", "backslashreplace").encode()
+        return b"no UTF-8 at byte %d in: %s" % (error.start + 1, shown)
+    return text
+
+
+def _objects(source: CopySource, folder: Path) -> Iterator[tuple[str, int, bytes]]:
+    """Yield each object with the file and line it is from."""
+    if source.parts is not None:
+        for part in source.parts:
+            with part.path.open("rb") as stream:
+                for (name, line), text in zip(part.origins, stream, strict=True):
+                    yield name, line, text.rstrip(b"\n")
+        return
+    paths = source.lake.local_paths(source.files, folder)
+    for file, path in zip(source.files, paths, strict=True):
+        try:
+            content = decompress(file.name, path.read_bytes())
+        except (OSError, EOFError) as error:
+            raise WarehouseError(f"{file.name}: damaged or gone ({error})") from error
+        for line, text in split_objects(content):
+            yield file.name, line, text
+
+
+def _bad_lines(session: "DuckDBSession", files: Sequence[str]) -> tuple[list[BadLine], int]:
+    """Return the first bad lines and the number of all of them."""
+    found = session.run_native(
+        "SELECT file, line, bad, faults FROM checked WHERE bad IS NOT NULL OR len(faults) > 0 "
+        "ORDER BY file, line"
+    )
+    lines: list[BadLine] = []
+    for file, line, bad, faults in found[:SHOWN_LINES]:
+        if bad is not None:
+            lines.append(BadLine(files[file], line, "", _malformed(bad), bad[:100]))
+        lines.extend(
+            BadLine(files[file], line, fault["column_name"], fault["reason"], fault["value"] or "")
+            for fault in faults or ()
+        )
+    return lines, len(found)
+
+
+def _malformed(text: str) -> str:
+    try:
+        json.loads(text)
+    except ValueError as error:
+        return f"malformed JSON: {error}"
+    return "malformed JSON: an object expected"
+
+
+def _refuse_vanished_keys(
+    session: "DuckDBSession", table: str, plan: _Plan, files: Sequence[str]
+) -> None:
+    """Refuse a file of several lines in which a key is in no line: its producer dropped it.
+
+    Raises:
+        LoadError: naming the file and the key.
+    """
+    if not plan.stamps_file:
+        return
+    vanished = []
+    for column in plan.columns:
+        key = str(column.steps[0])
+        for file, lines in session.run_native(
+            "SELECT file, count(*) FROM checked GROUP BY file "
+            f"HAVING count(*) > 1 AND NOT bool_or(list_contains(keys, {_native(key)})) "
+            "ORDER BY file"
+        ):
+            reason = f"key {key!r} is in none of the file's {lines} lines"
+            vanished.append(BadLine(files[file], lines, column.name, reason))
+    if vanished:
+        raise LoadError(table, vanished)
+
+
+def _native(text: str) -> str:
+    """Return text as a literal of DuckDB's dialect."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _list(values: Sequence[str]) -> str:
+    """Return texts as a list of DuckDB's dialect."""
+    return "[" + ", ".join(_native(value) for value in values) + "]"

@@ -1,0 +1,164 @@
+"""The DuckDB warehouse: one file, one writer at a time."""
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from sparkify_dagster.warehouse.base import (
+    CopyResult,
+    CopySource,
+    CopyStep,
+    Result,
+    Row,
+    Session,
+    WarehouseError,
+)
+from sparkify_dagster.warehouse.duckdb.copy import FastCopyRefused, copy_checked, copy_fast
+from sparkify_dagster.warehouse.duckdb.dialect import translate
+from sparkify_dagster.warehouse.statements import read_statement, render
+
+# Redshift divides whole numbers as whole numbers and has no use for insertion order.
+_CONFIG = {"integer_division": "true", "preserve_insertion_order": "false"}
+_SEARCH_PATH = "SET search_path = 'analytics,staging'"
+_LOCK_POLL = 0.2  # seconds between two tries to open a file that another process holds
+
+
+class DuckDBSession:
+    """One open transaction on a DuckDB connection."""
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, folder: Path, check_lines: bool = False
+    ) -> None:
+        self.statements: list[str] = []
+        self._connection = connection
+        self._folder = folder
+        self._check_lines = check_lines
+
+    def execute(self, name: str, **parameters: Any) -> int:
+        """Run `sql/<name>.sql`; return the number of rows it changed."""
+        rows = self.run(render(read_statement(name), parameters))
+        return int(rows[0][0]) if len(rows) == 1 and isinstance(rows[0][0], int) else -1
+
+    def query(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
+        """Run `sql/<name>.sql` and return its rows by column name."""
+        rows = self.run(render(read_statement(name), parameters))
+        columns = [column[0] for column in self._connection.description or []]
+        return [dict(zip(columns, row, strict=True)) for row in rows]
+
+    def run(self, text: str) -> list[Row]:
+        """Run a statement given as text in Redshift's dialect; return its rows."""
+        return self.run_native(translate(text))
+
+    def run_native(self, text: str) -> list[Row]:
+        """Run a statement in DuckDB's own dialect; return its rows."""
+        if not text:
+            return []
+        self.statements.append(text)
+        return self._connection.execute(text).fetchall()
+
+    def insert(self, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
+        """Insert rows from Python in one statement, as JSON that DuckDB unpacks."""
+        records = [dict(zip(columns, row, strict=True)) for row in rows]
+        if not records:
+            return
+        names = ", ".join(columns)
+        fields = json.dumps(dict.fromkeys(columns, "VARCHAR"))
+        self._connection.execute(
+            f"INSERT INTO {table} ({names}) "  # noqa: S608 - names are the platform's own
+            f"SELECT unnest(from_json($1::JSON, '[{fields}]'), recursive := true)",
+            [json.dumps(records, default=str)],
+        )
+
+    def copy(self, step: CopyStep, source: CopySource, max_errors: int) -> CopyResult:
+        """Load files into a staging table, carrying out COPY by Redshift's rules."""
+        carry_out = copy_checked if self._check_lines else copy_fast
+        return carry_out(self, step, source, max_errors, self._folder)
+
+
+class DuckDBWarehouse:
+    """A DuckDB file that holds the tables."""
+
+    kind = "duckdb"
+
+    def __init__(self, path: Path, lock_timeout: int) -> None:
+        self._path = path
+        self._lock_timeout = lock_timeout
+        self.place = str(path)
+
+    def transaction(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
+        """Run `body` in one transaction; a second process waits for the first."""
+        with self._connect() as connection, tempfile.TemporaryDirectory() as folder:
+            try:
+                return self._attempt(connection, body, DuckDBSession(connection, Path(folder)))
+            except FastCopyRefused:
+                # An error ends DuckDB's transaction, so the whole of it is done again; this time
+                # every line is looked at on its own.
+                checked = DuckDBSession(connection, Path(folder), check_lines=True)
+                return self._attempt(connection, body, checked)
+
+    def read(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
+        """Run `body` on committed data."""
+        if not self._path.exists():
+            raise WarehouseError(f"{self._path}: no warehouse yet; run the job sparkify_etl first")
+        with self._connect(read_only=True) as connection, tempfile.TemporaryDirectory() as folder:
+            return body(DuckDBSession(connection, Path(folder)))
+
+    def _attempt(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        body: Callable[[Session], Result],
+        session: DuckDBSession,
+    ) -> Result:
+        connection.execute("BEGIN TRANSACTION")
+        try:
+            result = body(session)
+            connection.execute("COMMIT")
+        except BaseException:
+            # A failed COMMIT has ended the transaction itself.
+            try:
+                connection.execute("ROLLBACK")
+            except duckdb.TransactionException:
+                pass
+            raise
+        return result
+
+    @contextmanager
+    def _connect(self, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+        deadline = time.monotonic() + self._lock_timeout
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WarehouseError(
+                f"SPARKIFY_DUCKDB_PATH={str(self._path)!r}: its folder cannot be made "
+                f"({error.strerror})"
+            ) from error
+        while True:
+            try:
+                connection = duckdb.connect(str(self._path), read_only=read_only, config=_CONFIG)
+                break
+            except duckdb.IOException as error:
+                if "lock" not in str(error).lower():
+                    raise WarehouseError(
+                        f"SPARKIFY_DUCKDB_PATH={str(self._path)!r}: cannot be opened: {error}"
+                    ) from error
+                if time.monotonic() >= deadline:
+                    raise WarehouseError(
+                        f"{self._path}: another process has held the warehouse for "
+                        f"{self._lock_timeout} s (SPARKIFY_LOCK_TIMEOUT); run again when it has "
+                        "finished"
+                    ) from error
+                time.sleep(_LOCK_POLL)
+        try:
+            if not read_only:
+                connection.execute("CREATE SCHEMA IF NOT EXISTS staging")
+                connection.execute("CREATE SCHEMA IF NOT EXISTS analytics")
+            connection.execute(_SEARCH_PATH)
+            yield connection
+        finally:
+            connection.close()

@@ -1,0 +1,14 @@
+INSERT INTO analytics.time (start_time, hour, day, week, month, year, weekday)
+SELECT
+    start_time,
+    EXTRACT(HOUR FROM start_time),
+    EXTRACT(DAY FROM start_time),
+    EXTRACT(WEEK FROM start_time),
+    EXTRACT(MONTH FROM start_time),
+    EXTRACT(YEAR FROM start_time),
+    EXTRACT(DOW FROM start_time)
+FROM (
+    SELECT DISTINCT start_time
+    FROM analytics.songplays
+    WHERE :is_full OR CAST(start_time AS DATE) IN (SELECT play_day FROM pending_days)
+) AS moments
