@@ -1,0 +1,133 @@
+"""`sparkify sample-data`: writes a sample lake."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from sparkify_dagster.sample import (
+    Outcome,
+    SampleDataError,
+    SampleSpec,
+    read_marker,
+    users_for,
+    write_sample_lake,
+)
+from sparkify_dagster.sample.lake import Progress
+
+DEFAULTS = SampleSpec()
+
+
+@click.command()
+@click.argument("directory", metavar="DIR")
+@click.option(
+    "--start",
+    type=click.DateTime(["%Y-%m-%d"]),
+    default=f"{DEFAULTS.start}",
+    show_default=True,
+    metavar="YYYY-MM-DD",
+    help="First day with events, UTC.",
+)
+@click.option(
+    "--days", default=DEFAULTS.days, show_default=True, help="Days with events, one file each."
+)
+@click.option(
+    "--events-per-day",
+    default=DEFAULTS.events_per_day,
+    show_default=True,
+    help="Mean over a week; weekends have fewer.",
+)
+@click.option("--songs", default=DEFAULTS.songs, show_default=True, help="Files in song_data.")
+@click.option(
+    "--users",
+    type=int,
+    help=f"Listeners.  [default: {DEFAULTS.users}, or a third of --events-per-day if more]",
+)
+@click.option(
+    "--seed",
+    default=DEFAULTS.seed,
+    show_default=True,
+    help="Another number, another lake; the same arguments give the same bytes.",
+)
+def command(
+    *,
+    directory: str,
+    start: datetime,
+    days: int,
+    events_per_day: int,
+    songs: int,
+    users: int | None,
+    seed: int,
+) -> None:
+    """Write a sample lake into DIR: invented data in the exact layout of the real one.
+
+    DIR has to be new, empty or a sample lake. A sample lake of the same arguments is left as it
+    is; one of other arguments is replaced.
+    """
+    if "://" in directory:
+        raise click.ClickException(
+            f"{directory} is not a local folder: write to one, then copy it, "
+            "for example with `aws s3 sync`"
+        )
+    path = Path(directory)
+    try:
+        spec = SampleSpec(
+            start=start.date(),
+            days=days,
+            events_per_day=events_per_day,
+            songs=songs,
+            users=users_for(events_per_day) if users is None else users,
+            seed=seed,
+        )
+        with _progress_bar(spec) as progress:
+            outcome = write_sample_lake(path, spec, progress, _say_waiting)
+        marker = read_marker(path)
+    except SampleDataError as error:
+        raise click.ClickException(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(
+            f"{error.filename or path}: {error.strerror or error}"
+        ) from error
+    assert marker is not None
+    done = {
+        Outcome.WRITTEN: "Wrote a sample lake to",
+        Outcome.REPLACED: "Replaced the sample lake in",
+        Outcome.KEPT: "Nothing to do, these arguments are what is in",
+    }[outcome]
+    click.echo(
+        f"{done} {directory}: {_period(spec)}, "
+        f"{marker['events']:,} events, {marker['plays']:,} plays "
+        f"({marker['matched_plays']:,} of songs in the catalogue), {spec.songs:,} songs."
+    )
+
+
+def _period(spec: SampleSpec) -> str:
+    if spec.days == 1:
+        return f"1 day ({spec.start})"
+    return f"{spec.days} days ({spec.start} to {spec.end})"
+
+
+def _say_waiting() -> None:
+    click.echo("Another process is writing this folder: waiting for it.", err=True)
+
+
+@contextlib.contextmanager
+def _progress_bar(spec: SampleSpec) -> Iterator[Progress]:
+    """Show a bar where a person is watching; yield what advances it."""
+    if not sys.stderr.isatty():
+        yield lambda _kind, _count: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    columns = (TextColumn("{task.description:>6}"), BarColumn(), MofNCompleteColumn(), Remaining())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        tasks = {
+            "songs": bar.add_task("songs", total=spec.songs),
+            "events": bar.add_task("events", total=spec.days * spec.events_per_day),
+        }
+        yield lambda kind, count: bar.update(tasks[kind], advance=count)

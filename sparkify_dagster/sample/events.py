@@ -1,0 +1,273 @@
+"""Sessions of listening, as the lines of the daily event files.
+
+One day is made at a time; only what lies past midnight is kept for the next.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+
+from sparkify_dagster.sample import draw
+from sparkify_dagster.sample.catalogue import Track
+from sparkify_dagster.sample.listeners import DAY_MS, NOBODY, Audience, Listener
+from sparkify_dagster.sample.spec import SampleSpec
+
+HOUR_MS = 3_600_000
+
+# Monday to Sunday; they add up to 7.
+WEEKDAY_WEIGHTS = (1.1, 1.15, 1.3, 1.1, 1.25, 0.65, 0.45)
+# When sessions start, by hour of the day (UTC).
+HOUR_WEIGHTS = (4, 4, 3, 3, 3, 4, 5, 5, 6, 7, 9, 10, 11, 12, 13, 13, 12, 11, 9, 8, 7, 6, 5, 5)
+HOURS = tuple(hour for hour, weight in enumerate(HOUR_WEIGHTS) for _ in range(weight))
+
+# The real share is 5 %; more lets a small lake's charts show something.
+SHARE_OF_CATALOGUE_PLAYS = 0.27
+EXPECTED_EVENTS_PER_SESSION = 9.0
+SHARE_OF_VISITORS = 0.03
+SHARE_OF_LOGINS = 0.08
+SHARE_OF_HOME_STARTS = 0.4
+CHANCE_OF_UPGRADE = 0.02
+CHANCE_OF_DOWNGRADE = 0.012
+MOST_PLAYS = 110
+PAUSE_AFTER_SESSION_MS = 600_000
+# So many events are given the ts of another one this close, as in the real data.
+SHARE_OF_SAME_TS = 0.003
+NEAR_MS = 5_000
+
+METHOD_AND_STATUS = {
+    "Home": ("GET", 200),
+    "Login": ("PUT", 307),
+    "Logout": ("PUT", 307),
+    "Help": ("GET", 200),
+    "About": ("GET", 200),
+    "Settings": ("GET", 200),
+    "Save Settings": ("PUT", 307),
+    "Upgrade": ("GET", 200),
+    "Submit Upgrade": ("PUT", 307),
+    "Downgrade": ("GET", 200),
+    "Submit Downgrade": ("PUT", 307),
+    "Error": ("GET", 404),
+}
+WANDERINGS = ("Home",) * 12 + ("Settings",) * 3 + ("Level",) * 3 + ("Help", "Help", "About")
+
+# ts, session id, item in session, the line up to its ts, the rest of it, and what it counts as.
+Row = tuple[int, int, int, str, str, int]
+NO_PLAY, PLAY, MATCHED_PLAY = range(3)
+
+
+@dataclass(slots=True)
+class Counts:
+    """What the days so far hold: all events, plays, and plays of a song in the catalogue."""
+
+    events: int = 0
+    plays: int = 0
+    matched_plays: int = 0
+
+
+class Days:
+    """The event files' lines, day by day; `counts` grows with them."""
+
+    def __init__(self, spec: SampleSpec, inside: list[Track], outside: list[Track]) -> None:
+        self.counts = Counts()
+        self._spec = spec
+        self._rng = draw.generator(spec.seed, "events")
+        self._audience = Audience(spec)
+        self._tracks = _Tracks(inside, outside)
+        self._sessions = 0
+        self._made = 0
+
+    def __iter__(self) -> Iterator[list[str]]:
+        """Yield each day's lines, in the order of their ts."""
+        rows: list[Row] = []
+        missing = 0.0
+        for day in range(self._spec.days):
+            start = self._spec.start_ms + day * DAY_MS
+            weekday = (self._spec.start.weekday() + day) % 7
+            swing = 0.85 + 0.3 * self._rng.random()
+            usual = self._spec.events_per_day * WEEKDAY_WEIGHTS[weekday]
+            made_before = self._made
+            # Days differ, and what one lacks the next ones make up for.
+            for at in self._session_starts(start, usual * swing + missing / 2):
+                rows += self._session(at)
+            missing += usual - (self._made - made_before)
+            rows.sort()
+            cut = bisect_left(rows, (start + DAY_MS,))
+            yield self._lines(rows[:cut])
+            rows = rows[cut:]
+
+    def _session_starts(self, day_ms: int, events: float) -> list[int]:
+        """Return as many starts within the day as should make this number of events."""
+        mean = (self._made + 40 * EXPECTED_EVENTS_PER_SESSION) / (self._sessions + 40)
+        most = 4 * self._spec.events_per_day / EXPECTED_EVENTS_PER_SESSION
+        count = max(1, int(min(events / mean, most) + 0.5))
+        rng = self._rng
+        return sorted(
+            day_ms + draw.one_of(rng, HOURS) * HOUR_MS + int(rng.random() * HOUR_MS)
+            for _ in range(count)
+        )
+
+    def _session(self, at: int) -> list[Row]:
+        self._sessions += 1
+        session = _Session(self._rng, self._sessions, at)
+        listener = None
+        if self._rng.random() >= SHARE_OF_VISITORS:
+            listener = self._audience.pick(self._rng, at)
+        if listener is None:
+            session.visit()
+        else:
+            session.listen(listener, self._tracks)
+        self._made += len(session.rows)
+        return session.rows
+
+    def _lines(self, rows: list[Row]) -> list[str]:
+        rng = self._rng
+        lines = []
+        share_near = min(1.0, len(rows) * NEAR_MS / DAY_MS)
+        chance = SHARE_OF_SAME_TS / share_near if rows else 0.0
+        last_ts = ts_before = last_session = 0
+        for row_ts, session_id, _, head, tail, _ in rows:
+            ts = row_ts
+            if (
+                ts - last_ts < NEAR_MS
+                and session_id != last_session
+                # Never three alike: two of them could be one session's.
+                and last_ts > ts_before
+                and rng.random() < chance
+            ):
+                ts = last_ts
+            ts_before, last_ts, last_session = last_ts, ts, session_id
+            lines.append(f"{head}{ts}{tail}")
+        kinds = [row[-1] for row in rows]
+        self.counts.events += len(rows)
+        self.counts.matched_plays += kinds.count(MATCHED_PLAY)
+        self.counts.plays += kinds.count(MATCHED_PLAY) + kinds.count(PLAY)
+        return lines
+
+
+class _Tracks:
+    """What can be played, drawn with Zipf-like popularity."""
+
+    def __init__(self, inside: list[Track], outside: list[Track]) -> None:
+        self._inside, self._outside = inside, outside
+        self._inside_ranks = draw.Ranks(len(inside), 3 + 0.01 * len(inside))
+        self._outside_ranks = draw.Ranks(len(outside), 3 + 0.01 * len(outside))
+
+    def pick(self, rng: Random) -> Track:
+        """Return the next track to play."""
+        if rng.random() < SHARE_OF_CATALOGUE_PLAYS:
+            return self._inside[self._inside_ranks.draw(rng)]
+        return self._outside[self._outside_ranks.draw(rng)]
+
+
+class _Session:
+    """One session: its rows so far, the clock, and when the running song ends (milliseconds)."""
+
+    def __init__(self, rng: Random, session_id: int, at: int) -> None:
+        self.rows: list[Row] = []
+        self._rng = rng
+        self._id = session_id
+        self._now = at
+        self._song_end = at
+        self._identity = NOBODY
+        self._level = "free"
+
+    def visit(self) -> None:
+        """Somebody looks at the site and never logs in; a level is recorded all the same."""
+        self._level = "free" if self._rng.random() < 0.7 else "paid"
+        self._page("Home")
+        self._look_around()
+
+    def listen(self, listener: Listener, tracks: _Tracks) -> None:
+        """A user's session; leaves the user's new level and next free time behind."""
+        rng = self._rng
+        self._level = listener.level
+        plays = self._planned_plays()
+        start = rng.random()
+        if start < SHARE_OF_LOGINS:
+            self._page("Home")
+            self._look_around()
+            self._page("Login")
+        self._identity = listener.identity
+        if start < SHARE_OF_LOGINS + SHARE_OF_HOME_STARTS:
+            self._page("Home")
+            plays *= rng.random() < 0.75
+        chance = CHANCE_OF_UPGRADE if self._level == "free" else CHANCE_OF_DOWNGRADE
+        changes_after = 1 + int(rng.random() * plays) if rng.random() < chance else 0
+        played = 0
+        while played < plays:
+            self._play(tracks.pick(rng))
+            played += 1
+            if played == changes_after:
+                self._change_level()
+                plays = max(plays, played + 1 + int(5 * rng.random()))
+            elif rng.random() < 0.065:
+                self._wander()
+        listener.level = self._level
+        listener.free_at_ms = max(self._now, self._song_end) + PAUSE_AFTER_SESSION_MS
+        if rng.random() < 0.09:
+            self._page("Logout")
+            self._identity = NOBODY
+            self._page("Home")
+
+    def _planned_plays(self) -> int:
+        rng = self._rng
+        if self._level == "free" or rng.random() < 0.3:
+            return 1 + draw.streak(rng, 0.5, MOST_PLAYS)
+        return 1 + draw.streak(rng, 0.955, MOST_PLAYS)
+
+    def _change_level(self) -> None:
+        name, level = ("Upgrade", "paid") if self._level == "free" else ("Downgrade", "free")
+        self._page(name)
+        self._page(f"Submit {name}")
+        self._level = level
+        self._page("Home")
+
+    def _wander(self) -> None:
+        """The listener looks at another page while a song plays."""
+        rng = self._rng
+        page = draw.one_of(rng, WANDERINGS)
+        if page == "Level":
+            page = "Upgrade" if self._level == "free" else "Downgrade"
+        if rng.random() < 0.015:
+            page = "Error"
+        self._page(page)
+        if page == "Settings" and rng.random() < 0.2:
+            self._page("Save Settings")
+            self._page("Home")
+
+    def _look_around(self) -> None:
+        chance = self._rng.random()
+        if chance < 0.12:
+            self._page("About" if chance < 0.07 else "Help")
+
+    def _play(self, track: Track) -> None:
+        ts = self._now
+        if self.rows:
+            # The next song of a list follows at once; the first one is looked for.
+            pause = 900 if self._song_end > ts else 25_000
+            ts = max(ts + 400, self._song_end) + int(self._rng.random() * pause)
+        self._now = ts
+        self._song_end = ts + track.length_ms
+        who, item = self._identity, len(self.rows)
+        head = (
+            f'{{"artist":{track.artist},{who.auth},{who.to_item}{item}{who.to_length}'
+            f'{track.length},"level":"{self._level}"{who.location},"method":"PUT",'
+            f'"page":"NextSong"{who.to_session}{self._id},"song":{track.song},"status":200,"ts":'
+        )
+        kind = MATCHED_PLAY if track.matched else PLAY
+        self.rows.append((ts, self._id, item, head, who.from_agent, kind))
+
+    def _page(self, page: str) -> None:
+        method, status = METHOD_AND_STATUS[page]
+        if self.rows:
+            # A 307 sends the browser on at once; a person takes some seconds.
+            redirected = self.rows[-1][3].endswith('"status":307,"ts":')
+            self._now += 150 + int(self._rng.random() * (900 if redirected else 45_000))
+        who, item = self._identity, len(self.rows)
+        head = (
+            f'{{"artist":null,{who.auth},{who.to_item}{item}{who.to_length}null,'
+            f'"level":"{self._level}"{who.location},"method":"{method}",'
+            f'"page":"{page}"{who.to_session}{self._id},"song":null,"status":{status},"ts":'
+        )
+        self.rows.append((self._now, self._id, item, head, who.from_agent, NO_PLAY))

@@ -1,0 +1,186 @@
+"""Writing a sample lake into a folder, so that a half-written one is never taken for whole."""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from sparkify_dagster.sample.catalogue import Song, make_songs, make_tracks
+from sparkify_dagster.sample.events import Days
+from sparkify_dagster.sample.spec import SampleDataError, SampleSpec
+
+MARKER = "sample.json"
+# Stands in for the marker while a lake is written: the folder is ours, and incomplete.
+PARTIAL_MARKER = "sample.json.partial"
+LOG_FOLDER = "log_data"
+SONG_FOLDER = "song_data"
+JSON_PATHS = "log_json_path.json"
+PARTS = (LOG_FOLDER, SONG_FOLDER, JSON_PATHS)
+
+# Raised when the same arguments give other files: older lakes are then made anew.
+GENERATOR_VERSION = 1
+
+# The keys of an event in the order of the files, which is the order of the JSONPaths too.
+EVENT_KEYS = (
+    "artist",
+    "auth",
+    "firstName",
+    "gender",
+    "itemInSession",
+    "lastName",
+    "length",
+    "level",
+    "location",
+    "method",
+    "page",
+    "registration",
+    "sessionId",
+    "song",
+    "status",
+    "ts",
+    "userAgent",
+    "userId",
+)
+
+# Called with "songs" or "events" and the number of them just written.
+Progress = Callable[[str, int], None]
+
+
+class Outcome(Enum):
+    """What became of the folder."""
+
+    WRITTEN = "written"
+    REPLACED = "replaced"
+    KEPT = "kept"
+
+
+def write_sample_lake(
+    directory: Path,
+    spec: SampleSpec,
+    progress: Progress = lambda _kind, _count: None,
+    on_wait: Callable[[], None] = lambda: None,
+) -> Outcome:
+    """Make `directory` a lake of these arguments, and return what was done for it.
+
+    The same arguments give the same bytes everywhere. A lake that has them already is kept; a
+    sample lake of other arguments, or an unfinished one, is replaced: its log_data, song_data and
+    log_json_path.json, nothing else. The marker `sample.json` is written last. If another process
+    is writing the same folder, `on_wait` is called and this one waits.
+
+    Raises SampleDataError if the folder holds anything but a sample lake, and OSError if it
+    cannot be written.
+    """
+    if directory.exists() and not directory.is_dir():
+        raise SampleDataError(f"{directory} is a file: name a folder")
+    directory.mkdir(parents=True, exist_ok=True)
+    with _locked(directory, on_wait):
+        found = read_marker(directory)
+        if found is None and not (directory / PARTIAL_MARKER).exists() and any(directory.iterdir()):
+            raise SampleDataError(
+                f"{directory} is not empty and not a sample lake (it has no {MARKER}): "
+                "name an empty or a new folder"
+            )
+        if found is not None and _is_current(directory, found, spec):
+            return Outcome.KEPT
+        _clear(directory)
+        _write(directory, spec, progress)
+    return Outcome.WRITTEN if found is None else Outcome.REPLACED
+
+
+def read_marker(directory: Path) -> dict[str, Any] | None:
+    """Return what `sample.json` says, or None where the folder is not a complete sample lake.
+
+    `start` and `end` are the first and the last day with events (YYYY-MM-DD); `events`, `plays`
+    and `matched_plays` (title and artist are in the catalogue) are counts over all files.
+
+    Raises SampleDataError if the file is there and was not written by this generator.
+    """
+    path = directory / MARKER
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    with contextlib.suppress(ValueError):
+        marker = json.loads(text)
+        if isinstance(marker, dict) and "generator_version" in marker:
+            return marker
+    raise SampleDataError(
+        f"{path} does not describe a sample lake: remove the folder or name another one"
+    )
+
+
+@contextlib.contextmanager
+def _locked(directory: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Hold the folder against other processes that would write a sample lake into it."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_wait()
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _is_current(directory: Path, found: dict[str, Any], spec: SampleSpec) -> bool:
+    wanted = {"generator_version": GENERATOR_VERSION, **spec.as_json()}
+    return all(found.get(key) == value for key, value in wanted.items()) and all(
+        (directory / part).exists() for part in PARTS
+    )
+
+
+def _clear(directory: Path) -> None:
+    """Turn the folder into an unfinished lake without data."""
+    (directory / PARTIAL_MARKER).touch()
+    (directory / MARKER).unlink(missing_ok=True)
+    (directory / JSON_PATHS).unlink(missing_ok=True)
+    for folder in (LOG_FOLDER, SONG_FOLDER):
+        if (directory / folder).exists():
+            shutil.rmtree(directory / folder)
+
+
+def _write(directory: Path, spec: SampleSpec, progress: Progress) -> None:
+    songs = make_songs(spec.songs, spec.seed)
+    _write_songs(directory / SONG_FOLDER, songs, progress)
+    days = Days(spec, *make_tracks(songs, spec.seed))
+    for number, lines in enumerate(days):
+        day = spec.start + timedelta(days=number)
+        folder = directory / LOG_FOLDER / f"{day:%Y}" / f"{day:%m}"
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_text(folder / f"{day:%Y-%m-%d}-events.json", "\n".join(lines))
+        progress("events", len(lines))
+    paths = ",\n".join(f"        \"$['{key}']\"" for key in EVENT_KEYS)
+    _write_text(directory / JSON_PATHS, f'{{\n    "jsonpaths": [\n{paths}\n    ]\n}}')
+    marker = {
+        "generator_version": GENERATOR_VERSION,
+        **spec.as_json(),
+        "events": days.counts.events,
+        "plays": days.counts.plays,
+        "matched_plays": days.counts.matched_plays,
+    }
+    _write_text(directory / PARTIAL_MARKER, json.dumps(marker, indent=2) + "\n")
+    (directory / PARTIAL_MARKER).replace(directory / MARKER)
+
+
+def _write_songs(folder: Path, songs: list[Song], progress: Progress) -> None:
+    made = ""
+    for song in songs:
+        parent = song.path.rpartition("/")[0]
+        # Songs come in the order of their folders.
+        if parent != made:
+            (folder / parent).mkdir(parents=True)
+            made = parent
+        _write_text(folder / song.path, song.as_line())
+        progress("songs", 1)
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_bytes(text.encode("ascii"))

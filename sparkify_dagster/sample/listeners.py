@@ -1,0 +1,142 @@
+"""The people who listen: who they are, how active they are, and what they pay."""
+
+from dataclasses import dataclass
+from random import Random
+
+from sparkify_dagster.sample import draw
+from sparkify_dagster.sample.spec import SampleSpec
+from sparkify_dagster.sample.text import encode
+from sparkify_dagster.sample.words import MEN, METRO_AREAS, SURNAMES, WOMEN
+
+DAY_MS = 86_400_000
+FIRST_USER_ID = 2
+SHARE_OF_NEWCOMERS = 0.15
+DAYS_OF_NEWCOMERS = 60
+# Two users of one name, as in the real data.
+NAMESAKE_RANKS = (2, 5)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The parts of an event's line that name its user, ready to be joined with the others."""
+
+    auth: str
+    to_item: str
+    to_length: str
+    location: str
+    to_session: str
+    from_agent: str
+
+
+NOBODY = Identity(
+    auth='"auth":"Logged Out"',
+    to_item='"firstName":null,"gender":null,"itemInSession":',
+    to_length=',"lastName":null,"length":',
+    location=',"location":null',
+    to_session=',"registration":null,"sessionId":',
+    from_agent=',"userAgent":null,"userId":""}',
+)
+
+
+@dataclass(slots=True)
+class Listener:
+    """A user. `level` and `free_at_ms` (when the next session may start) change over time."""
+
+    identity: Identity
+    level: str
+    free_at_ms: int
+
+
+class Audience:
+    """All users of a lake; few of them are heard from often, many seldom."""
+
+    def __init__(self, spec: SampleSpec) -> None:
+        rng = draw.generator(spec.seed, "users")
+        ids = draw.mixed(rng, range(FIRST_USER_ID, FIRST_USER_ID + spec.users))
+        first, second = NAMESAKE_RANKS
+        names: list[tuple[str, str, str]] = []
+        self._listeners: list[Listener] = []
+        for rank, user_id in enumerate(ids):
+            names.append(names[first] if rank == second else _name(rng))
+            self._listeners.append(_listener(spec, rng, rank, user_id, names[-1]))
+        # The most active user stays within what a person can listen to, in a crowd of any size.
+        self._ranks = draw.Ranks(spec.users, 2 + 0.05 * spec.users)
+
+    def pick(self, rng: Random, at_ms: int) -> Listener | None:
+        """Return a user who starts a session now, or None if all are busy."""
+        for _ in range(12):
+            listener = self._listeners[self._ranks.draw(rng)]
+            if listener.free_at_ms <= at_ms:
+                return listener
+        first = draw.whole(rng, 0, len(self._listeners))
+        for listener in self._listeners[first:] + self._listeners[:first]:
+            if listener.free_at_ms <= at_ms:
+                return listener
+        return None
+
+
+def _name(rng: Random) -> tuple[str, str, str]:
+    gender = "F" if rng.random() < 0.56 else "M"
+    return draw.one_of(rng, WOMEN if gender == "F" else MEN), draw.one_of(rng, SURNAMES), gender
+
+
+def _listener(
+    spec: SampleSpec, rng: Random, rank: int, user_id: int, name: tuple[str, str, str]
+) -> Listener:
+    first_name, last_name, gender = name
+    registration = spec.start_ms - draw.whole(rng, 60_000, 30 * DAY_MS)
+    # Newcomers do not depend on the number of days: more days leave the first ones as they were.
+    if rank > NAMESAKE_RANKS[1] and rng.random() < SHARE_OF_NEWCOMERS:
+        registration = spec.start_ms + draw.whole(rng, 0, DAYS_OF_NEWCOMERS * DAY_MS)
+    pays = rng.random() < (0.5 if rank < 0.2 * spec.users else 0.15)
+    identity = Identity(
+        auth='"auth":"Logged In"',
+        to_item=f'"firstName":{encode(first_name)},"gender":"{gender}","itemInSession":',
+        to_length=f',"lastName":{encode(last_name)},"length":',
+        location=f',"location":{encode(draw.one_of(rng, METRO_AREAS))}',
+        to_session=f',"registration":{registration}.0,"sessionId":',
+        from_agent=f',"userAgent":{encode(_user_agent(rng))},"userId":"{user_id}"}}',
+    )
+    return Listener(identity, "paid" if pays else "free", registration + 60_000)
+
+
+def _user_agent(rng: Random) -> str:
+    """Return a browser's name: Chrome's and Safari's in literal quotes, as in the real data."""
+    kind = rng.random()
+    if kind < 0.55:
+        system = draw.one_of(
+            rng,
+            (
+                "Windows NT 6.1; WOW64",
+                "Windows NT 6.3; WOW64",
+                "Windows NT 10.0; Win64; x64",
+                "Macintosh; Intel Mac OS X 10_13_6",
+                "Macintosh; Intel Mac OS X 10_14_0",
+                "X11; Linux x86_64",
+            ),
+        )
+        version = f"{draw.whole(rng, 62, 71)}.0.{draw.whole(rng, 3200, 3580)}"
+        return (
+            f'"Mozilla/5.0 ({system}) AppleWebKit/537.36 (KHTML, like Gecko) '
+            f'Chrome/{version}.{draw.whole(rng, 60, 140)} Safari/537.36"'
+        )
+    if kind < 0.70:
+        device = draw.one_of(
+            rng,
+            (
+                "iPhone; CPU iPhone OS 11_4_1 like Mac OS X",
+                "iPhone; CPU iPhone OS 12_0 like Mac OS X",
+                "iPad; CPU OS 12_1 like Mac OS X",
+            ),
+        )
+        return (
+            f'"Mozilla/5.0 ({device}) AppleWebKit/605.1.15 (KHTML, like Gecko) '
+            f'Version/{draw.whole(rng, 11, 13)}.0 Mobile/15E148 Safari/604.1"'
+        )
+    if kind < 0.92:
+        version = f"{draw.whole(rng, 52, 64)}.0"
+        system = draw.one_of(
+            rng, ("Windows NT 6.1; WOW64", "Macintosh; Intel Mac OS X 10.13", "X11; Ubuntu; Linux")
+        )
+        return f"Mozilla/5.0 ({system}; rv:{version}) Gecko/20100101 Firefox/{version}"
+    return f"Mozilla/5.0 (Windows NT 6.{draw.whole(rng, 1, 4)}; Trident/7.0; rv:11.0) like Gecko"
