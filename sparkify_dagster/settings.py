@@ -10,14 +10,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
+
 TARGETS = ("duckdb", "redshift")
 DEFAULT_LAKE = "data/sample-lake"
 DEFAULT_DUCKDB_PATH = "data/sparkify.duckdb"
 DEFAULT_PARTITION_START = dt.date(2018, 11, 1)
 
 
-class SettingError(ValueError):
-    """A variable of the environment is missing, malformed or contradicts another."""
+class SettingError(click.ClickException):
+    """A variable of the environment is missing, malformed or contradicts another.
+
+    Of a kind that the command lines, Dagster's too, print as one line instead of a traceback.
+    """
 
 
 @dataclass(frozen=True)
