@@ -38,8 +38,8 @@ class Column:
 class Check:
     """What has to hold for a table, told by numbers from the table's check query.
 
-    `numbers` are columns of that query. With rule "none" the first has to be 0; with "equal" the
-    first has to equal the second and be at least 1; with "share" the first divided by the second
+    `numbers` are columns of that query. With rule "none" the first has to be 0; with "same" the
+    first has to equal the second; with "equal" it also has to be at least 1; with "share" the first divided by the second
     has to be at least `least`.
     """
 
@@ -67,6 +67,8 @@ class Table:
     helpers: tuple[str, ...] = ()
     # The table whose noted changes tell the checks where to look, where it is not this one.
     changes_of: str = ""
+    # Tables whose every load is taken in, though no load statement asks what it changed.
+    follows: tuple[str, ...] = ()
 
     @property
     def qualified_name(self) -> str:
@@ -156,6 +158,35 @@ def reference(column: str, table: str) -> Check:
         f"{column}_in_{table}",
         f"Every {column} is in {table}.",
         (f"{column}_missing_in_{table}",),
+    )
+
+
+def plays_reconcile() -> Check:
+    """Return the check that the plays of a table add up to those of songplays."""
+    return Check(
+        "plays_reconcile",
+        "The plays add up to the rows of songplays.",
+        ("total_plays", "songplays_rows"),
+        rule="equal",
+    )
+
+
+def matched_plays_reconcile() -> Check:
+    """Return the check that the matched plays of a table add up to those of songplays."""
+    return Check(
+        "matched_plays_reconcile",
+        "The matched plays add up to the plays of songplays that have a song_id.",
+        ("total_matched_plays", "songplays_matched"),
+        rule="same",
+    )
+
+
+def days_reconcile(*numbers: str) -> Check:
+    """Return the check that the numbers of every day are those of songplays."""
+    return Check(
+        "days_reconcile",
+        f"Every day's {' and '.join(numbers)} are those of songplays.",
+        ("days_that_differ",),
     )
 
 
@@ -286,11 +317,163 @@ TIME = Table(
         domain("weekday", "0 (Sunday) to 6 (Saturday)"),
     ),
 )
+TOP_SONGS = Table(
+    name="top_songs",
+    schema="analytics",
+    group="analytics",
+    summary=(
+        "What songs are played most. One row per title and artist as logged, so that a play counts "
+        "whether or not its song is in the catalogue."
+    ),
+    depends_on=("songplays",),
+    key=("title", "artist_name"),
+    helpers=("bookkeeping/song_months",),
+    changes_of="songplays",
+    checks=(
+        unique_key("title", "artist_name"),
+        plays_reconcile(),
+        matched_plays_reconcile(),
+    ),
+)
+TOP_ARTISTS = Table(
+    name="top_artists",
+    schema="analytics",
+    group="analytics",
+    summary="What artists are played most. One row per artist name as logged.",
+    # songplays: for the check of the total.
+    depends_on=("top_songs", "songplays"),
+    follows=("top_songs",),
+    key=("artist_name",),
+    changes_of="songplays",
+    checks=(
+        unique_key("artist_name"),
+        plays_reconcile(),
+        Check(
+            "songs_reconcile",
+            "The songs add up to the rows of top_songs.",
+            ("total_songs", "top_songs_rows"),
+            rule="same",
+        ),
+    ),
+)
+DAILY_ENGAGEMENT = Table(
+    name="daily_engagement",
+    schema="analytics",
+    group="analytics",
+    summary="How many listen how much, free against paid. One row per day with plays.",
+    depends_on=("songplays",),
+    key=("day",),
+    changes_of="songplays",
+    checks=(
+        unique_key("day"),
+        plays_reconcile(),
+        days_reconcile("plays", "paid plays"),
+        Check(
+            "week_holds_day",
+            "No day has more active users than the week that ends with it.",
+            ("days_above_week",),
+        ),
+    ),
+)
+LISTENER_DEMOGRAPHICS = Table(
+    name="listener_demographics",
+    schema="analytics",
+    group="analytics",
+    summary="Who listens most. One row per gender, level and location that plays came from.",
+    depends_on=("songplays", "users"),
+    follows=("users",),
+    key=("gender", "level", "location"),
+    helpers=("bookkeeping/listener_months",),
+    changes_of="songplays",
+    checks=(
+        unique_key("gender", "level", "location"),
+        plays_reconcile(),
+        domain("gender", "F, M"),
+        domain("level", "free, paid"),
+    ),
+)
+LISTENING_HOURS = Table(
+    name="listening_hours",
+    schema="analytics",
+    group="analytics",
+    summary="When songs are played. One row per weekday and hour (UTC) with plays, over all days.",
+    depends_on=("songplays",),
+    key=("weekday", "hour"),
+    helpers=("bookkeeping/listening_days",),
+    changes_of="songplays",
+    checks=(
+        unique_key("weekday", "hour"),
+        plays_reconcile(),
+        domain("weekday", "0 (Sunday) to 6 (Saturday)"),
+        domain("hour", "0 to 23"),
+    ),
+)
+LEVEL_CHANGES = Table(
+    name="level_changes",
+    schema="analytics",
+    group="analytics",
+    summary=(
+        "Upgrades and downgrades. One row per change of a user's level, from one event to the "
+        "user's next."
+    ),
+    # users and songplays: for the checks.
+    depends_on=("staging_events", "users", "songplays"),
+    key=("user_id", "change_number"),
+    helpers=("bookkeeping/event_days", "bookkeeping/user_levels"),
+    changes_of="songplays",
+    checks=(
+        unique_key("user_id", "change_number"),
+        reference("user_id", "users"),
+        Check(
+            "latest_level_in_users",
+            "Every user's latest change led to the level that users has.",
+            ("latest_level_not_in_users",),
+        ),
+        Check(
+            "plays_reconcile",
+            "Every listener with plays on both levels in songplays has a change here.",
+            ("listeners_without_their_change",),
+        ),
+    ),
+)
+CATALOGUE_COVERAGE = Table(
+    name="catalogue_coverage",
+    schema="analytics",
+    group="analytics",
+    summary=(
+        "How many plays are of songs in the catalogue, and what is missing most. One row per day "
+        "with plays."
+    ),
+    depends_on=("songplays",),
+    key=("day",),
+    changes_of="songplays",
+    checks=(
+        unique_key("day"),
+        plays_reconcile(),
+        matched_plays_reconcile(),
+        days_reconcile("plays", "matched plays"),
+    ),
+)
 
 # In an order in which each table comes after those it depends on.
 TABLES: dict[str, Table] = {
     table.name: table
-    for table in (STAGING_EVENTS, STAGING_SONGS, SONGS, ARTISTS, USERS, SONGPLAYS, TIME)
+    for table in (
+        STAGING_EVENTS,
+        STAGING_SONGS,
+        SONGS,
+        ARTISTS,
+        USERS,
+        SONGPLAYS,
+        TIME,
+        TOP_SONGS,
+        TOP_ARTISTS,
+        DAILY_ENGAGEMENT,
+        LISTENER_DEMOGRAPHICS,
+        LISTENING_HOURS,
+        LEVEL_CHANGES,
+        CATALOGUE_COVERAGE,
+    )
 }
 
 VIEWS = (

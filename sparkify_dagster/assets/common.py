@@ -68,8 +68,11 @@ def load_table(
     warehouse: Warehouse,
     table: Table,
     load: Callable[[Session], Result],
+    show: Callable[[Session], dict[str, Any]] | None = None,
 ) -> tuple[Result, dict[str, Any]]:
     """Run `load` in one transaction; return its outcome and the materialization's metadata.
+
+    `show` adds metadata of the table's own, read in the same transaction.
 
     Raises:
         dg.Failure: the lake or the warehouse refuses, or lines do not fit; nothing was changed.
@@ -79,7 +82,8 @@ def load_table(
     def body(session: Session) -> tuple[Result, dict[str, Any]]:
         result = load(session)
         sql = ";\n\n".join(session.statements)
-        return result, {**_describe(session, table), "sql": dg.MetadataValue.md(code_block(sql))}
+        metadata = {**_describe(session, table), "sql": dg.MetadataValue.md(code_block(sql))}
+        return result, {**metadata, **(show(session) if show else {})}
 
     label = f"{context.run.job_name}/{table.name}"
     try:
