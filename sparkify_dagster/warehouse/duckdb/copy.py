@@ -87,9 +87,7 @@ def copy_fast(
     paths = _paths(source, folder)
     if not paths:
         return CopyResult()
-    session.run_native(
-        f"CREATE TEMP VIEW {plan.landing} AS {_fast_select(plan, paths)}"  # noqa: S608
-    )
+    session.run_native(f"CREATE TEMP VIEW {plan.landing} AS {_fast_select(plan, paths)}")
     try:
         rows = session.execute(step.insert)
     except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException) as error:
@@ -125,7 +123,8 @@ def copy_checked(
     )
     faults = ", ".join([_KEY_TWICE, *(item.fault for item in checked)])
     session.run_native(
-        f"CREATE TEMP TABLE checked AS SELECT file, line, bad, json_keys(object) AS keys, {values}, "
+        "CREATE TEMP TABLE checked AS SELECT file, line, bad, json_keys(object) AS keys, "
+        f"{values}, "
         f"list_filter([{faults}], lambda fault : fault IS NOT NULL) AS faults FROM spooled"
     )
     bad_lines, count = _bad_lines(session, files)
