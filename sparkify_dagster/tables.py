@@ -19,7 +19,7 @@ from sparkify_dagster.warehouse.statements import (
 # One column a line: name, type, NOT NULL, comment. A lint holds this against a real SQL parser.
 _COLUMN = re.compile(
     r"^    (?P<name>[a-z_]+) (?P<type>[A-Z]+(?: PRECISION)?(?:\(\d+\))?)(?P<required> NOT NULL)?"
-    r"(?: DEFAULT [^,]+)?,?(?:  -- (?P<description>.+))?$",
+    r"(?: DEFAULT [^,]+)?,?(?: +-- (?P<description>.+))?$",
     re.MULTILINE,
 )
 
@@ -39,8 +39,8 @@ class Check:
     """What has to hold for a table, told by numbers from the table's check query.
 
     `numbers` are columns of that query. With rule "none" the first has to be 0; with "same" the
-    first has to equal the second; with "equal" it also has to be at least 1; with "share" the first divided by the second
-    has to be at least `least`.
+    first has to equal the second; with "equal" it also has to be at least 1; with "share" the
+    first divided by the second has to be at least `least`.
     """
 
     name: str
@@ -110,9 +110,7 @@ class Table:
 def read_columns(create_statement: str) -> tuple[Column, ...]:
     """Return the columns that `sql/<create_statement>.sql` defines."""
     return tuple(
-        Column(
-            match["name"], match["type"], bool(match["required"]), match["description"] or ""
-        )
+        Column(match["name"], match["type"], bool(match["required"]), match["description"] or "")
         for match in _COLUMN.finditer(read_statement(create_statement))
     )
 

@@ -55,9 +55,7 @@ def engagement(data: Data) -> list[Specification]:
     users = {
         "title": "Active users",
         "data": {"values": days},
-        "transform": [
-            {"fold": ["active_users", "weekly_active_users"], "as": ["kind", "users"]}
-        ],
+        "transform": [{"fold": ["active_users", "weekly_active_users"], "as": ["kind", "users"]}],
         "mark": _line(days),
         "encoding": {
             "x": _day_axis(),

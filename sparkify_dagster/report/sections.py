@@ -89,9 +89,7 @@ def _hours_numbers(data: Data) -> dict[str, Any]:
 
 def _change_numbers(data: Data) -> dict[str, Any]:
     days = data["level_change_days"]
-    counts = {
-        name: sum(day[name] for day in days) for name in ("upgrades", "downgrades")
-    }
+    counts = {name: sum(day[name] for day in days) for name in ("upgrades", "downgrades")}
     waited = [
         row["days_to_upgrade"] for row in data["time_to_upgrade"] for _ in range(row["users"])
     ]
