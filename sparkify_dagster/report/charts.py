@@ -13,14 +13,18 @@ Specification = dict[str, Any]
 SHOWN_BARS = 15
 # Up to this many days a line shows each day as a point; a single day would be invisible without.
 _POINT_DAYS = 62
+_MOST_BINS = 40
+_MOST_MARKS = 6
 _WEEKDAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
 _LEVELS = ("paid", "free")
 
 # Legible on white and on near-black alike; paid and free keep their colours in every chart.
 PALETTE = ("#3b7dd8", "#e8833a", "#2fa37c", "#b65fc4")
-LIGHT = {
+LIGHT: Record = {
     "background": "#ffffff",
     "font": "sans-serif",
+    "mark": {"color": PALETTE[0]},
+    "title": {"anchor": "start", "fontSize": 13},
     "view": {"stroke": None},
     "range": {"category": list(PALETTE), "heatmap": {"scheme": "blues"}},
 }
@@ -39,7 +43,7 @@ def plain(value: Any) -> Any:
 
 
 def engagement(data: Data) -> list[Specification]:
-    """Draw plays by level, active users and plays per session, by day."""
+    """Draw plays by level, active users, sessions and their length, by day."""
     days = sorted(data["daily_engagement"], key=lambda row: row["day"])
     plays = {
         "title": "Plays a day",
@@ -64,6 +68,15 @@ def engagement(data: Data) -> list[Specification]:
         },
     }
     sessions = {
+        "title": "Sessions a day",
+        "data": {"values": days},
+        "mark": _line(days),
+        "encoding": {
+            "x": _day_axis(),
+            "y": {"field": "sessions", "type": "quantitative", "title": "sessions"},
+        },
+    }
+    length = {
         "title": "Plays per session",
         "data": {"values": days},
         "mark": _line(days),
@@ -72,7 +85,7 @@ def engagement(data: Data) -> list[Specification]:
             "y": {"field": "plays_per_session", "type": "quantitative", "title": "plays"},
         },
     }
-    return [plays, users, sessions]
+    return [plays, users, sessions, length]
 
 
 def songs(data: Data) -> list[Specification]:
@@ -172,6 +185,7 @@ def demographics(data: Data) -> list[Specification]:
             ]
         },
         "mark": {"type": "bar", "tooltip": True},
+        "height": {"step": 45},
         "encoding": {
             "y": {"field": "gender", "type": "nominal", "title": None},
             "x": {"field": "plays", "type": "quantitative", "title": "plays"},
@@ -188,9 +202,12 @@ def demographics(data: Data) -> list[Specification]:
 
 def level_changes(data: Data) -> list[Specification]:
     """Draw upgrades and downgrades by day, and the time to the first upgrade."""
+    days = data["level_change_days"]
+    most = max((day["upgrades"] for day in days), default=0)
+    least = -max((day["downgrades"] for day in days), default=0)
     changes = {
         "title": "Upgrades and downgrades a day",
-        "data": {"values": data["level_change_days"]},
+        "data": {"values": days},
         "transform": [
             {"fold": ["upgrades", "downgrades"], "as": ["kind", "count"]},
             {
@@ -204,31 +221,32 @@ def level_changes(data: Data) -> list[Specification]:
             "y": {
                 "field": "users",
                 "type": "quantitative",
-                "axis": {"title": "users", "tickMinStep": 1, "format": "d"},
+                "axis": _count_axis("users", least, most),
             },
             "color": _legend("kind", ["upgrades", "downgrades"], ["to paid", "to free"]),
         },
     }
-    waits = {
+    waits = _binned(data["time_to_upgrade"])
+    wait = {
         "title": "Days from the first event to the first upgrade",
-        "data": {"values": data["time_to_upgrade"]},
+        "data": {"values": waits},
         "mark": {"type": "bar", "tooltip": True},
         "encoding": {
             "x": {
-                "field": "days_to_upgrade",
+                "field": "days",
                 "type": "quantitative",
-                "bin": {"maxbins": 30, "minstep": 1},
-                "title": "days",
+                "bin": {"binned": True},
+                "axis": {"title": "days", "tickMinStep": 1, "format": "d"},
             },
+            "x2": {"field": "to"},
             "y": {
                 "field": "users",
                 "type": "quantitative",
-                "aggregate": "sum",
-                "axis": {"title": "users", "tickMinStep": 1, "format": "d"},
+                "axis": _count_axis("users", 0, max((row["users"] for row in waits), default=0)),
             },
         },
     }
-    return [changes, waits]
+    return [changes, wait]
 
 
 def coverage(data: Data) -> list[Specification]:
@@ -310,8 +328,25 @@ def _day_axis() -> Record:
         "field": "day",
         "type": "temporal",
         "timeUnit": "utcyearmonthdate",
-        "axis": {"title": None, "labelOverlap": True},
+        "axis": {"title": None, "labelOverlap": True, "labelSeparation": 12},
     }
+
+
+def _count_axis(title: str, least: int, most: int) -> Record:
+    # Left alone, Vega marks halves of users where there are few.
+    few = {"values": list(range(least, most + 1))} if most - least <= _MOST_MARKS else {}
+    return {"title": title, "format": "d", **few}
+
+
+def _binned(rows: list[Record]) -> list[Record]:
+    """Return users by spans of days, of one day each where that gives few enough bars."""
+    longest = max((row["days_to_upgrade"] for row in rows), default=0)
+    width = longest // _MOST_BINS + 1
+    counts: dict[int, int] = {}
+    for row in rows:
+        start = row["days_to_upgrade"] // width * width
+        counts[start] = counts.get(start, 0) + row["users"]
+    return [{"days": start, "to": start + width, "users": users} for start, users in counts.items()]
 
 
 def _legend(field: str, values: list[str], labels: list[str]) -> Record:

@@ -119,7 +119,7 @@ SECTIONS: dict[str, Section] = {
             "daily_engagement",
             "How much is listened to",
             "Plays a day on the free and the paid level; users active on the day and in the seven "
-            "days that end with it; plays per session.",
+            "days that end with it; sessions, and plays in each.",
             ("daily_engagement",),
             charts.engagement,
             _engagement_numbers,
