@@ -58,8 +58,10 @@ def _engagement_numbers(data: Data) -> dict[str, Any]:
     if not rows:
         return {}
     shown = ("active_users", "weekly_active_users", "plays", "plays_per_session", "paid_share")
+    (totals,) = data["engagement_totals"]
     return {
-        "total_plays": sum(row["plays"] for row in rows),
+        "total_plays": totals["plays"],
+        "total_paid_plays": totals["paid_plays"],
         "latest_day": rows[0]["day"],
         **{f"latest_{name}": rows[0][name] for name in shown},
     }
@@ -69,10 +71,8 @@ def _demographics_numbers(data: Data) -> dict[str, Any]:
     rows = data["listener_demographics"]
     return {
         "locations": len({row["location"] for row in rows}),
-        **{
-            f"{level}_plays": sum(row["plays"] for row in rows if row["level"] == level)
-            for level in ("paid", "free")
-        },
+        "women_plays": sum(row["plays"] for row in rows if row["gender"] == "F"),
+        "men_plays": sum(row["plays"] for row in rows if row["gender"] == "M"),
     }
 
 
@@ -88,14 +88,13 @@ def _hours_numbers(data: Data) -> dict[str, Any]:
 
 
 def _change_numbers(data: Data) -> dict[str, Any]:
-    days = data["level_change_days"]
-    counts = {name: sum(day[name] for day in days) for name in ("upgrades", "downgrades")}
+    (totals,) = data["level_change_totals"]
     waited = [
         row["days_to_upgrade"] for row in data["time_to_upgrade"] for _ in range(row["users"])
     ]
     # Of an even number, the lower of the two in the middle.
     return {
-        **counts,
+        **totals,
         **({"median_days_to_upgrade": waited[(len(waited) - 1) // 2]} if waited else {}),
     }
 
@@ -104,10 +103,10 @@ def _coverage_numbers(data: Data) -> dict[str, Any]:
     rows = data["catalogue_coverage"]
     if not rows:
         return {}
-    plays, matched = (sum(row[name] for row in rows) for name in ("plays", "matched_plays"))
+    (totals,) = data["coverage_totals"]
     return {
-        "matched_plays": matched,
-        "matched_share": round(matched / plays, 4),
+        "matched_plays": totals["matched_plays"],
+        "matched_share": round(totals["matched_plays"] / totals["plays"], 4),
         "latest_matched_share": rows[0]["matched_share"],
     }
 
@@ -120,7 +119,7 @@ SECTIONS: dict[str, Section] = {
             "How much is listened to",
             "Plays a day on the free and the paid level; users active on the day and in the seven "
             "days that end with it; sessions, and plays in each.",
-            ("daily_engagement",),
+            ("daily_engagement", "engagement_totals"),
             charts.engagement,
             _engagement_numbers,
         ),
@@ -149,6 +148,14 @@ SECTIONS: dict[str, Section] = {
             _hours_numbers,
         ),
         Section(
+            "catalogue_coverage",
+            "How much the catalogue covers",
+            "Share of the plays whose song is in the catalogue, by day.",
+            ("catalogue_coverage", "coverage_totals"),
+            charts.coverage,
+            _coverage_numbers,
+        ),
+        Section(
             "listener_demographics",
             "Who listens most",
             "Plays by the listener's metropolitan area, gender and level at the time of the play.",
@@ -161,17 +168,9 @@ SECTIONS: dict[str, Section] = {
             "Upgrades and downgrades",
             "Changes between the free and the paid level, and how long after their first event "
             "users first upgrade.",
-            ("level_changes", "level_change_days", "time_to_upgrade"),
+            ("level_changes", "level_change_days", "level_change_totals", "time_to_upgrade"),
             charts.level_changes,
             _change_numbers,
-        ),
-        Section(
-            "catalogue_coverage",
-            "How much the catalogue covers",
-            "Share of the plays whose song is in the catalogue, by day.",
-            ("catalogue_coverage",),
-            charts.coverage,
-            _coverage_numbers,
         ),
     )
 }

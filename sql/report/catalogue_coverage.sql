@@ -1,3 +1,4 @@
+-- The latest days, newest first.
 SELECT
     day,
     plays,
@@ -8,3 +9,4 @@ SELECT
     top_unmatched_plays
 FROM analytics.catalogue_coverage
 ORDER BY day DESC
+LIMIT 366

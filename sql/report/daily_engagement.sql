@@ -1,3 +1,4 @@
+-- The latest days, newest first.
 SELECT
     day,
     active_users,
@@ -10,3 +11,4 @@ SELECT
     paid_share
 FROM analytics.daily_engagement
 ORDER BY day DESC
+LIMIT 366

@@ -1,3 +1,4 @@
+-- The latest changes, newest first.
 SELECT
     changed_at,
     user_id,
