@@ -67,6 +67,8 @@ class Table:
     helpers: tuple[str, ...] = ()
     # The table whose noted changes tell the checks where to look, where it is not this one.
     changes_of: str = ""
+    # Columns that hold another table's key, with that table.
+    joins: tuple[tuple[str, str], ...] = ()
     # Tables whose every load is taken in, though no load statement asks what it changed.
     follows: tuple[str, ...] = ()
 
@@ -188,6 +190,12 @@ def days_reconcile(*numbers: str) -> Check:
     )
 
 
+# Told by the load of a staging table itself, not by a query.
+FILE_CHECKS = {
+    "known_keys": "The files read hold no key that the table does not know.",
+    "all_lines_loaded": "No line was left out (SPARKIFY_COPY_MAX_ERRORS allows some).",
+}
+
 STAGING_EVENTS = Table(
     name="staging_events",
     schema="staging",
@@ -231,6 +239,7 @@ SONGS = Table(
     summary="The songs of the catalogue. One row per song_id.",
     depends_on=("staging_songs",),
     key=("song_id",),
+    joins=(("artist_id", "artists"),),
     checks=(
         row_count("staging_songs has distinct song ids"),
         unique_key("song_id"),
@@ -277,6 +286,12 @@ SONGPLAYS = Table(
     # users and artists: for the checks of the references.
     depends_on=("staging_events", "songs", "users", "artists"),
     key=("songplay_id",),
+    joins=(
+        ("start_time", "time"),
+        ("user_id", "users"),
+        ("song_id", "songs"),
+        ("artist_id", "artists"),
+    ),
     checks=(
         row_count("there are NextSong events"),
         unique_key("songplay_id"),
@@ -417,6 +432,7 @@ LEVEL_CHANGES = Table(
     # users and songplays: for the checks.
     depends_on=("staging_events", "users", "songplays"),
     key=("user_id", "change_number"),
+    joins=(("user_id", "users"),),
     helpers=("bookkeeping/event_days", "bookkeeping/user_levels"),
     changes_of="songplays",
     checks=(
