@@ -1,20 +1,18 @@
 """The analysts' questions: tables summed up from the star, each with its chart, and the report."""
 
 import base64
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from sparkify_dagster.assets.common import OWNERS, markdown_table
 from sparkify_dagster.assets.star import build_asset
+from sparkify_dagster.report import report_path
 from sparkify_dagster.report.sections import SECTIONS, Section, listed, read
 from sparkify_dagster.resources import WarehouseResource
 from sparkify_dagster.settings import load_settings
 from sparkify_dagster.tables import Table, in_group
 from sparkify_dagster.warehouse.base import Session, WarehouseError
-
-REPORT_NAME = "listening_report.html"
 
 
 def build_analytics_asset(table: Table) -> dg.AssetsDefinition:
@@ -44,11 +42,6 @@ def show(session: Session, section: Section) -> dict[str, Any]:
 ANALYTICS_ASSETS = [build_analytics_asset(table) for table in in_group("analytics")]
 
 
-def report_path() -> Path:
-    """Return where the report is written: beside the warehouse file, or where that would be."""
-    return load_settings().duckdb_path.parent.resolve() / REPORT_NAME
-
-
 @dg.asset(
     description=(
         "What is listened to, when and by whom: one HTML page with charts of the analytics tables. "
@@ -72,7 +65,7 @@ def listening_report(
     """
     from sparkify_dagster.report.page import write_page
 
-    path = report_path()
+    path = report_path(load_settings())
     try:
         data = warehouse.open().read(
             lambda session: {name: read(session, section) for name, section in SECTIONS.items()},

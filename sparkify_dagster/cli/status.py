@@ -124,7 +124,9 @@ def _failing_checks(instance: Any) -> list[str]:
         evaluation = record.event.asset_check_evaluation if record.event else None
         if evaluation is not None and not evaluation.passed:
             numbers = ", ".join(
-                f"{name} {value.value}" for name, value in evaluation.metadata.items()
+                f"{name} {value.value}"
+                for name, value in evaluation.metadata.items()
+                if isinstance(value.value, int | float)
             )
             lines.append(
                 f"Failing check: {key.asset_key.to_user_string()}.{key.name} "
