@@ -7,6 +7,7 @@ import click
 # name -> (module, one-line help); the module's `command` is the click command.
 COMMANDS = {
     "sample-data": ("sample_data", "Write a sample lake in the exact layout of the real one."),
+    "infra": ("infra", "Provision Redshift on AWS, look at it, delete it."),
 }
 
 
