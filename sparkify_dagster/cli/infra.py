@@ -151,9 +151,6 @@ def up(
 @where_options
 def status(name: str, region: str | None) -> None:
     """Print what exists: state, endpoint, tags. Changes nothing."""
-    from rich.console import Console
-    from rich.table import Table
-
     from sparkify_dagster.infra.engine import present
 
     with _aws(region) as aws:
@@ -162,12 +159,13 @@ def status(name: str, region: str | None) -> None:
         if not pairs:
             click.echo(f"nothing named {name} in {aws.region}")
             return
-        table = Table("resource", "name", "state", "endpoint", "ours", "tags", title=aws.region)
         for resource, found in pairs:
-            ours = "yes" if found.is_ours(name) else "no"
-            tags = "\n".join(f"{key}={value}" for key, value in sorted(found.tags.items()))
-            table.add_row(resource.label, found.name, found.state, found.endpoint, ours, tags)
-        Console().print(table)
+            ours = "" if found.is_ours(name) else ", not ours"
+            click.echo(f"{resource.label} {found.name}: {found.state}{ours}")
+            if found.endpoint:
+                click.echo(f"    endpoint {found.endpoint}")
+            for key, value in sorted(found.tags.items()):
+                click.echo(f"    tag      {key}={value}")
 
 
 @command.command()

@@ -159,13 +159,13 @@ def test_status_shows_state_endpoint_and_tags(kind: str, cloud: Cloud, sparkify:
     assert "nothing named sparkify in us-west-2" in sparkify("status").output
     sparkify(*UP, *KIND[kind])
     cloud.calls.clear()
-    result = sparkify("status", env={"COLUMNS": "250"})
+    result = sparkify("status")
     assert result.exit_code == 0
     assert cloud.writes == []
-    assert "sparkify:project=sparkify" in result.output
-    assert "available" in result.output
+    assert "IAM role sparkify-copy: exists\n    tag      Name=sparkify-copy\n" in result.output
+    label = "Serverless workgroup" if kind == "serverless" else "cluster"
     host = Path(".env").read_text(encoding="utf-8").split("REDSHIFT_HOST=")[1].split("\n")[0]
-    assert f"{host}:5439" in result.output
+    assert f"{label} sparkify: available\n    endpoint {host}:5439\n" in result.output
 
 
 def test_down_asks_for_the_name_and_offers_a_snapshot(cloud: Cloud, sparkify: Invoke) -> None:
@@ -236,6 +236,7 @@ def test_down_says_what_it_leaves_alone(cloud: Cloud, aws: Aws, sparkify: Invoke
     result = sparkify(*DROP)
     assert result.exit_code == 0
     assert "keep    IAM role sparkify-copy: it does not carry our tags" in result.output
+    assert "IAM role sparkify-copy: exists, not ours" in sparkify("status").output
 
 
 def test_an_interrupted_up_goes_on(cloud: Cloud, sparkify: Invoke) -> None:
