@@ -107,7 +107,7 @@ def new_song_files(context: dg.SensorEvaluationContext, lake: LakeResource) -> d
     now = look_through(before, page)
     cursor = pack_songs(now)
     if now.requests == before.requests:
-        return dg.SensorResult(skip_reason=_why_no_songs(now, page), cursor=cursor)
+        return dg.SensorResult(skip_reason=_why_no_songs(before, now, page), cursor=cursor)
     assert now.whole is not None
     return dg.SensorResult(
         run_requests=[
@@ -163,9 +163,9 @@ def _arrival(before: DaysSeen, newest: dt.date, count: int) -> list[dg.AssetMate
     ]
 
 
-def _why_no_songs(now: SongsSeen, page: Page) -> str:
+def _why_no_songs(before: SongsSeen, now: SongsSeen, page: Page) -> str:
     if page.resume_after is not None:
         return f"Looked through {now.so_far.count:,} song files so far, up to {now.resume_after}."
-    if not now.whole or not page.files:
+    if now.whole is None or not (before.so_far.count or page.files):
         return "The lake holds no song file (expected song_data/A/B/C/TR*.json)."
     return f"No change since the last request: {now.whole.count:,} song files."
