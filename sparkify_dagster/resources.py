@@ -11,7 +11,7 @@ from sparkify_dagster.settings import load_settings
 from sparkify_dagster.warehouse.base import Warehouse
 
 
-class WarehouseResource(dg.ConfigurableResource):
+class WarehouseResource(dg.ConfigurableResource["WarehouseResource"]):
     """The warehouse that SPARKIFY_TARGET names."""
 
     def open(self) -> Warehouse:
@@ -22,7 +22,7 @@ class WarehouseResource(dg.ConfigurableResource):
         return open_warehouse(load_settings())
 
 
-class LakeResource(dg.ConfigurableResource):
+class LakeResource(dg.ConfigurableResource["LakeResource"]):
     """The lake at SPARKIFY_LAKE."""
 
     def open(self) -> Lake:

@@ -1,4 +1,4 @@
-"""What the platform is told by its environment: one place reads it, checks it and says what is wrong.
+"""What the platform is told by its environment, read and checked in one place.
 
 `.env.example` lists every variable with its default, unit and meaning.
 """

@@ -108,9 +108,7 @@ class Table:
 def read_columns(create_statement: str) -> tuple[Column, ...]:
     """Return the columns that `sql/<create_statement>.sql` defines."""
     return tuple(
-        Column(
-            match["name"], match["type"], bool(match["required"]), match["description"] or ""
-        )
+        Column(match["name"], match["type"], bool(match["required"]), match["description"] or "")
         for match in _COLUMN.finditer(read_statement(create_statement))
     )
 

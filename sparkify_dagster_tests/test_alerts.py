@@ -160,9 +160,7 @@ def test_a_webhook_that_refuses_is_logged_without_its_address(
     caplog.set_level(logging.DEBUG)
     run_id = failures.fail(raises)
     webhook.status = status
-    message = (
-        f"Run {run_id} failed, and no alert was sent: the webhook answered with HTTP {status}"
-    )
+    message = f"Run {run_id} failed, and no alert was sent: the webhook answered with HTTP {status}"
     assert failures.tick() == [message]
     output = "".join(capfd.readouterr()) + caplog.text
     assert message in output

@@ -3,6 +3,7 @@ import itertools
 import json
 import os
 import warnings
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from sparkify_dagster.lake.local import LocalLake
 from sparkify_dagster.resources import LakeResource
 from sparkify_dagster.sample import SampleSpec, write_sample_lake
 from sparkify_dagster.settings import SettingError, load_settings
+from sparkify_dagster_tests.s3_server import PAGE, Fault, S3Server, s3_server
 
 FIRST = dt.date(2018, 11, 1)
 SECOND = 1_541_030_400_000_000_000  # ns, one and the same for all files of a test
@@ -329,6 +331,53 @@ def test_what_cannot_be_listed_is_named(tmp_path: Path) -> None:
             listing()
     with pytest.raises(LakeError, match="holds no folder"):
         LocalLake(str(tmp_path / "none")).list_songs_page("", 10)
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("SPARKIFY_LAKE", "s3://lake/of/songs")
+    with s3_server() as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        yield server
+
+
+def test_day_files_on_s3_are_told_apart_by_their_etags(bucket: S3Server) -> None:
+    names = [f"of/songs/log_data/2018/11/{day(number)}-events.json" for number in range(1, 9)]
+    ticks = Ticks(new_log_files)
+    assert "holds no file" in ticks.skip_reason()
+    bucket.objects |= dict.fromkeys(names, b"{}")
+    assert ticks.request().tags == {"sparkify/days_new": "2018-11-01 to 2018-11-08"}
+    bucket.objects[names[1]] = b"[]"
+    assert ticks.request().tags == {"sparkify/days_changed": "2018-11-02"}
+    # The same bytes uploaded anew give the same ETag: there is nothing to load.
+    bucket.objects[names[1]] = b"[]"
+    assert "No change" in ticks.skip_reason()
+    bucket.faults.append(Fault("LIST", 403, "AccessDenied"))
+    assert "s3:ListBucket" in ticks.skip_reason()
+
+
+def test_a_song_page_on_s3_asks_for_no_more_than_its_names(
+    bucket: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sensors, "SONGS_PER_TICK", 2 * PAGE)
+    names = [f"of/songs/song_data/A/{letter}/TR+ %{letter}.json" for letter in "ABCDEFGHIJKLMNOPQ"]
+    bucket.objects |= dict.fromkeys(names, b"{}")
+    bucket.objects |= dict.fromkeys(["of/songs/song_data/", "of/songs/zzz.json"], b"")
+    ticks = Ticks(new_song_files)
+    assert "Looked through 9 song files so far" in ticks.skip_reason()
+    assert bucket.count("LIST") == 2
+    assert ticks.request().tags["sparkify/song_files"] == "17"
+    assert bucket.count("LIST") == 4
+    bucket.objects[names[3]] = b"[]"
+    assert "Looked" in ticks.skip_reason()
+    assert ticks.requests()
+    assert LakeResource().open().list_songs_page("", 100).files == (
+        LakeResource().open().list_songs()
+    )
 
 
 def test_cursors_survive_packing_and_stay_small(tmp_path: Path) -> None:

@@ -97,7 +97,9 @@ def load_table(
 
 def bad_lines_table(error: LoadError) -> dg.MetadataValue:
     """Return the first bad lines of a failed load as a table for the UI."""
-    rows = [(line.file, line.line, line.column, line.reason, line.value) for line in error.bad_lines]
+    rows = [
+        (line.file, line.line, line.column, line.reason, line.value) for line in error.bad_lines
+    ]
     return dg.MetadataValue.md(
         markdown_table(("file", "line", "column", "reason", "value"), rows)
         + f"\n\n{error.count} in all"
@@ -121,9 +123,9 @@ def code_block(sql: str) -> str:
 def _describe(session: Session, table: Table) -> dict[str, Any]:
     """Return row count and preview of a table as it now is."""
     name = table.qualified_name
-    count = session.run(f"SELECT COUNT(*) FROM {name}")[0][0]
+    count = session.run(f"SELECT COUNT(*) FROM {name}")[0][0]  # noqa: S608
     columns = tuple(column.name for column in table.columns)
-    preview = session.run(f"SELECT {', '.join(columns)} FROM {name} LIMIT {PREVIEW_ROWS}")
+    preview = session.run(f"SELECT {', '.join(columns)} FROM {name} LIMIT {PREVIEW_ROWS}")  # noqa: S608
     return {
         "dagster/row_count": int(count),
         "preview": dg.MetadataValue.md(markdown_table(columns, preview)),

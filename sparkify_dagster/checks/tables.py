@@ -29,7 +29,7 @@ def query_numbers(session: Session, table: Table, along_with_load: bool) -> Numb
     A large table is checked where its latest load changed it, if the checks run along with that
     load; run on their own, they look at all of it.
     """
-    count = int(session.run(f"SELECT COUNT(*) FROM {table.qualified_name}")[0][0])
+    count = int(session.run(f"SELECT COUNT(*) FROM {table.qualified_name}")[0][0])  # noqa: S608
     load = last_load(session, table.changes_from)
     whole = not along_with_load or load.is_full or count <= WHOLE_TABLE_ROWS
     found = session.query(f"checks/{table.name}", whole_table=whole, load_id=load.load_id)
@@ -88,13 +88,9 @@ def build_checks(table: Table) -> dg.AssetChecksDefinition:
 
 
 def _result(table: Table, check: Check, numbers: Numbers) -> dg.AssetCheckResult:
-    metadata: dict[str, Any] = {
-        name: int(numbers.values[name] or 0) for name in check.numbers
-    }
+    metadata: dict[str, Any] = {name: int(numbers.values[name] or 0) for name in check.numbers}
     if check.rule == "share" and metadata[check.numbers[1]]:
-        metadata["share"] = round(
-            metadata[check.numbers[0]] / metadata[check.numbers[1]], 4
-        )
+        metadata["share"] = round(metadata[check.numbers[0]] / metadata[check.numbers[1]], 4)
     metadata["looked_at"] = "whole table" if numbers.whole_table else "days changed by the load"
     return dg.AssetCheckResult(
         asset_key=table.name,

@@ -110,9 +110,7 @@ class Total:
     def plus(self, files: Iterable[SourceFile]) -> "Total":
         """Return the total with some more files."""
         numbers = [int.from_bytes(_digest([_identity(file)], _SUM_BITS // 8)) for file in files]
-        return Total(
-            self.count + len(numbers), (self.checksum + sum(numbers)) % (1 << _SUM_BITS)
-        )
+        return Total(self.count + len(numbers), (self.checksum + sum(numbers)) % (1 << _SUM_BITS))
 
 
 @dataclass(frozen=True)
