@@ -119,7 +119,7 @@ def rows(warehouse: DuckDBWarehouse) -> dict[str, list[Row]]:
 
     def read(session: Session) -> dict[str, list[Row]]:
         return {
-            name: session.run(f"SELECT * FROM {table.qualified_name} ORDER BY ALL")
+            name: sorted(session.run(f"SELECT * FROM {table.qualified_name}"), key=repr)
             for name, table in TABLES.items()
         }
 
@@ -365,7 +365,8 @@ def test_an_error_of_the_taker_ends_the_reading(server):
 
     with pytest.raises(LakeError, match="damaged"):
         lake.read_many(files, take)
-    assert server.count("GET") < 3000
+    # Less than what may be read ahead: what was not begun is dropped.
+    assert server.count("GET") < 2000
 
 
 REFUSALS = [
@@ -428,9 +429,7 @@ def test_an_endpoint_that_is_not_there_is_said(monkeypatch):
     assert "the endpoint http://127.0.0.1:1 cannot be reached" in message
     assert "check AWS_ENDPOINT_URL" in message
     monkeypatch.setenv("AWS_ENDPOINT_URL", "nonsense")
-    assert "AWS_ENDPOINT_URL='nonsense': a URL expected" in error_of(
-        S3Lake("s3://lake").list_events
-    )
+    assert "Invalid endpoint: nonsense; a URL expected" in error_of(S3Lake("s3://lake").list_events)
 
 
 def test_a_missing_or_wrong_jsonpaths_file_is_said(server):
@@ -456,6 +455,7 @@ def test_profile_token_and_the_buckets_region_reach_every_request(server, monkey
     lake = S3Lake("s3://lake")
     assert read_all(lake, lake.list_songs()) == [(SONG, b"{}")]
     assert [kind for kind, _ in server.requests] == ["LIST", "HEAD", "GET"]
+    assert "Boto3" not in server.headers[-1]["user-agent"]  # read the fast way
     for headers in server.headers:
         assert "Credential=AKIDPROFILE/" in headers["authorization"]
         assert "/eu-west-3/s3/" in headers["authorization"]

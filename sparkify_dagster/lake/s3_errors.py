@@ -70,7 +70,8 @@ def explain(error: BotoCoreError | ClientError, request: Request) -> str:
     elif isinstance(error, _BROKEN):
         text = (
             f"the endpoint {_without_user(request.endpoint)} cannot be reached or broke off "
-            f"({name}); check AWS_ENDPOINT_URL, AWS_REGION and the network, and run again"
+            f"({name}); check AWS_ENDPOINT_URL, AWS_REGION, the network and, for a private "
+            "certificate authority, AWS_CA_BUNDLE; then run again"
         )
     else:
         text = f"{name}: {_one_line(error)}"
@@ -88,6 +89,7 @@ def _refusal(error: ClientError, request: Request) -> str:
     decrypt = " (and kms:Decrypt where a KMS key encrypts it)" if request.right == READ else ""
     missing = code == "NoSuchKey" or status == 404
     meanings = (
+        (code == "InvalidObjectState", "is archived; restore it and run again"),
         (
             code in _REFUSED_CREDENTIALS,
             f"the credentials are refused ({code}); renew them, or check AWS_PROFILE, "
@@ -116,7 +118,6 @@ def _refusal(error: ClientError, request: Request) -> str:
             code == "PreconditionFailed" or status == 412,
             "has changed since it was listed; run again, which loads it as it is now",
         ),
-        (code == "InvalidObjectState", "is archived; restore it and run again"),
         (
             code in _OVERLOADED or status >= 500,
             f"S3 is overloaded or failing ({code}) after several tries; run again later",
