@@ -24,7 +24,7 @@ class Aws:
         """
         import boto3
 
-        self._session: Any = boto3.session.Session(region_name=region)  # type: ignore[no-untyped-call]
+        self._session: Any = boto3.session.Session(region_name=region)
         if not self._session.region_name:
             raise InfraError("no AWS region: give --region or set AWS_REGION")
         if not re.fullmatch(r"[a-z]{2}(-[a-z]+)+-\d", self._session.region_name):
