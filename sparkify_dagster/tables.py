@@ -38,8 +38,8 @@ class Column:
 class Check:
     """What has to hold for a table, told by numbers from the table's check query.
 
-    `numbers` are columns of that query. With rule "none" the first has to be 0; with "same" the
-    first has to equal the second; with "equal" it also has to be at least 1; with "share" the
+    `numbers` are columns of that query. With rule "none" all have to be 0; with "equal" the first
+    of each pair has to equal the second, and the very first to be at least 1; with "share" the
     first divided by the second has to be at least `least`.
     """
 
@@ -161,32 +161,13 @@ def reference(column: str, table: str) -> Check:
     )
 
 
-def plays_reconcile() -> Check:
-    """Return the check that the plays of a table add up to those of songplays."""
+def reconciles(description: str, *numbers: str) -> Check:
+    """Return the check that a table adds up to songplays, in plays and in what `numbers` pair."""
     return Check(
         "plays_reconcile",
-        "The plays add up to the rows of songplays.",
-        ("total_plays", "songplays_rows"),
+        f"The plays add up to the rows of songplays{description}.",
+        ("total_plays", "songplays_rows", *numbers),
         rule="equal",
-    )
-
-
-def matched_plays_reconcile() -> Check:
-    """Return the check that the matched plays of a table add up to those of songplays."""
-    return Check(
-        "matched_plays_reconcile",
-        "The matched plays add up to the plays of songplays that have a song_id.",
-        ("total_matched_plays", "songplays_matched"),
-        rule="same",
-    )
-
-
-def days_reconcile(*numbers: str) -> Check:
-    """Return the check that the numbers of every day are those of songplays."""
-    return Check(
-        "days_reconcile",
-        f"Every day's {' and '.join(numbers)} are those of songplays.",
-        ("days_that_differ",),
     )
 
 
@@ -344,8 +325,11 @@ TOP_SONGS = Table(
     changes_of="songplays",
     checks=(
         unique_key("title", "artist_name"),
-        plays_reconcile(),
-        matched_plays_reconcile(),
+        reconciles(
+            ", those with a song of the catalogue to those with a song_id",
+            "total_matched_plays",
+            "songplays_matched",
+        ),
     ),
 )
 TOP_ARTISTS = Table(
@@ -360,13 +344,7 @@ TOP_ARTISTS = Table(
     changes_of="songplays",
     checks=(
         unique_key("artist_name"),
-        plays_reconcile(),
-        Check(
-            "songs_reconcile",
-            "The songs add up to the rows of top_songs.",
-            ("total_songs", "top_songs_rows"),
-            rule="same",
-        ),
+        reconciles(", the songs to those of top_songs", "total_songs", "top_songs_rows"),
     ),
 )
 DAILY_ENGAGEMENT = Table(
@@ -379,12 +357,11 @@ DAILY_ENGAGEMENT = Table(
     changes_of="songplays",
     checks=(
         unique_key("day"),
-        plays_reconcile(),
-        days_reconcile("plays", "paid plays"),
-        Check(
-            "week_holds_day",
-            "No day has more active users than the week that ends with it.",
-            ("days_above_week",),
+        reconciles(
+            ", and so do every day's plays and paid plays; no day has more active users than the "
+            "week that ends with it",
+            "days",
+            "days_that_agree",
         ),
     ),
 )
@@ -400,9 +377,7 @@ LISTENER_DEMOGRAPHICS = Table(
     changes_of="songplays",
     checks=(
         unique_key("gender", "level", "location"),
-        plays_reconcile(),
-        domain("gender", "F, M"),
-        domain("level", "free, paid"),
+        reconciles(""),
     ),
 )
 LISTENING_HOURS = Table(
@@ -416,9 +391,7 @@ LISTENING_HOURS = Table(
     changes_of="songplays",
     checks=(
         unique_key("weekday", "hour"),
-        plays_reconcile(),
-        domain("weekday", "0 (Sunday) to 6 (Saturday)"),
-        domain("hour", "0 to 23"),
+        reconciles(""),
     ),
 )
 LEVEL_CHANGES = Table(
@@ -437,16 +410,11 @@ LEVEL_CHANGES = Table(
     changes_of="songplays",
     checks=(
         unique_key("user_id", "change_number"),
-        reference("user_id", "users"),
         Check(
-            "latest_level_in_users",
-            "Every user's latest change led to the level that users has.",
-            ("latest_level_not_in_users",),
-        ),
-        Check(
-            "plays_reconcile",
-            "Every listener with plays on both levels in songplays has a change here.",
-            ("listeners_without_their_change",),
+            "levels_reconcile",
+            "Every user's latest change led to the level that users has, and every listener with "
+            "plays on both levels in songplays has a change.",
+            ("latest_level_not_in_users", "listeners_without_their_change"),
         ),
     ),
 )
@@ -463,9 +431,11 @@ CATALOGUE_COVERAGE = Table(
     changes_of="songplays",
     checks=(
         unique_key("day"),
-        plays_reconcile(),
-        matched_plays_reconcile(),
-        days_reconcile("plays", "matched plays"),
+        reconciles(
+            ", and so do every day's plays and those with a song of the catalogue",
+            "days",
+            "days_that_agree",
+        ),
     ),
 )
 

@@ -43,12 +43,12 @@ def evaluate(check: Check, numbers: Numbers) -> bool:
     values = [float(numbers.values[name] or 0) for name in check.numbers]
     match check.rule:
         case "equal":
-            return values[0] == values[1] and (values[0] >= 1 or not numbers.whole_table)
-        case "same":
-            return values[0] == values[1]
+            pairs = zip(values[::2], values[1::2], strict=True)
+            agree = all(first == second for first, second in pairs)
+            return agree and (values[0] >= 1 or not numbers.whole_table)
         case "share":
             return values[1] == 0 or values[0] / values[1] >= check.least
-    return values[0] == 0
+    return not any(values)
 
 
 def build_checks(table: Table) -> dg.AssetChecksDefinition:

@@ -30,9 +30,10 @@ SELECT
             HAVING MIN(level) <> MAX(level)
         ) AS changed_listeners
     ) AS listeners_without_their_change,
-    COALESCE(SUM(CASE WHEN changes.to_level <> users.level THEN 1 ELSE 0 END), 0)
-        AS latest_level_not_in_users,
-    COUNT(*) - COUNT(users.user_id) AS user_id_missing_in_users
+    COALESCE(
+        SUM(CASE WHEN users.user_id IS NULL OR changes.to_level <> users.level THEN 1 ELSE 0 END),
+        0
+    ) AS latest_level_not_in_users
 FROM (
     SELECT
         user_id,

@@ -12,9 +12,5 @@ SELECT
             GROUP BY gender, level, location
             HAVING COUNT(*) > 1
         ) AS repeated
-    ) AS duplicate_keys,
-    COALESCE(SUM(CASE WHEN gender NOT IN ('F', 'M') THEN 1 ELSE 0 END), 0)
-        AS gender_outside_domain,
-    COALESCE(SUM(CASE WHEN level NOT IN ('free', 'paid') THEN 1 ELSE 0 END), 0)
-        AS level_outside_domain
+    ) AS duplicate_keys
 FROM analytics.listener_demographics
