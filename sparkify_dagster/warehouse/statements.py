@@ -17,6 +17,10 @@ SQL_ROOT = _PACKAGE / "sql" if (_PACKAGE / "sql").is_dir() else _PACKAGE.parent 
 _PLACEHOLDER = re.compile(r"(?<![:\w]):([a-z_]+)\b")
 
 
+class Keyword(str):
+    """A word of SQL, which is filled in without quotes."""
+
+
 @cache
 def read_statement(name: str) -> str:
     """Return the text of `sql/<name>.sql`."""
@@ -58,6 +62,8 @@ def literal(value: Any) -> str:
             return f"'{value:%Y-%m-%d %H:%M:%S.%f}'"
         case dt.date():
             return f"'{value.isoformat()}'"
+        case Keyword():
+            return str(value)
         case str():
             return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
     raise TypeError(f"no SQL literal for {type(value).__name__}")
