@@ -110,6 +110,7 @@ class Warehouse(Protocol):
     def transaction(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
         """Run `body` in one transaction of its own session: all of it is visible, or nothing.
 
+        The schemas exist. Transactions take turns, so `body` sees all that others committed.
         `body` may be called again after a fault that passes, so it changes nothing outside the
         session. `label` names the asset and job to a DBA.
         """
