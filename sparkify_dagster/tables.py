@@ -19,7 +19,7 @@ from sparkify_dagster.warehouse.statements import (
 # One column a line: name, type, NOT NULL, comment. A lint holds this against a real SQL parser.
 _COLUMN = re.compile(
     r"^    (?P<name>[a-z_]+) (?P<type>[A-Z]+(?: PRECISION)?(?:\(\d+\))?)(?P<required> NOT NULL)?"
-    r"(?: DEFAULT [^,]+)?,?(?:  -- (?P<description>.+))?$",
+    r"(?: DEFAULT [^,]+)?,?(?: +-- (?P<description>.+))?$",
     re.MULTILINE,
 )
 

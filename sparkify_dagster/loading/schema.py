@@ -114,7 +114,7 @@ def _prepare_view(session: Session, view: str, existing: dict[str, str], replace
         return
     if name in existing:
         # Redshift replaces a view only by one with the same columns.
-        session.run(f"DROP VIEW {name}")
+        session.run(f"DROP VIEW IF EXISTS {name}")
     session.execute(view)
     session.run(f"DELETE FROM staging.table_versions WHERE table_name = {literal(name)}")
     session.insert("staging.table_versions", ("table_name", "column_list"), [(name, wanted)])

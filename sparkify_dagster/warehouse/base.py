@@ -100,6 +100,13 @@ class Session(Protocol):
             LoadError: more lines than `max_errors` allows do not fit.
         """
 
+    def costs(self) -> dict[str, float | int]:
+        """Return what the transaction took, once it is committed; empty where it is not known.
+
+        Keys: `queries`, `elapsed_seconds`, `queue_seconds`, `execution_seconds`, `returned_rows`,
+        `returned_bytes`, `scanned_rows`, `scanned_bytes`.
+        """
+
 
 class Warehouse(Protocol):
     """An engine that holds the tables."""

@@ -97,11 +97,9 @@ class RedshiftSession:
             connection.close()
 
     def costs(self) -> dict[str, float | int]:
-        """Return what the statements took, as Redshift counted it; empty before the commit.
+        """Return what the statements took, as Redshift's system views say; empty before the commit.
 
-        `queries`, `elapsed_seconds`, `queue_seconds`, `execution_seconds`, `returned_rows`,
-        `returned_bytes` and, where SYS_QUERY_DETAIL may be read, `scanned_rows` and
-        `scanned_bytes`.
+        What this user may not see is left out.
         """
         return dict(self._costs)
 
