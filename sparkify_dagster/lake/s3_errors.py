@@ -88,6 +88,7 @@ def _refusal(error: ClientError, request: Request) -> str:
     decrypt = " (and kms:Decrypt where a KMS key encrypts it)" if request.right == READ else ""
     missing = code == "NoSuchKey" or status == 404
     meanings = (
+        (code == "InvalidObjectState", "is archived; restore it and run again"),
         (
             code in _REFUSED_CREDENTIALS,
             f"the credentials are refused ({code}); renew them, or check AWS_PROFILE, "
@@ -116,7 +117,6 @@ def _refusal(error: ClientError, request: Request) -> str:
             code == "PreconditionFailed" or status == 412,
             "has changed since it was listed; run again, which loads it as it is now",
         ),
-        (code == "InvalidObjectState", "is archived; restore it and run again"),
         (
             code in _OVERLOADED or status >= 500,
             f"S3 is overloaded or failing ({code}) after several tries; run again later",

@@ -110,7 +110,9 @@ def copy_checked(
         "CREATE TEMP TABLE spooled AS "
         "SELECT file, line, CASE WHEN fine THEN object END AS object, "
         "CASE WHEN NOT fine THEN object END AS bad "
-        "FROM (SELECT *, json_valid(object) AND json_type(object) = 'OBJECT' AS fine "
+        # CASE: the operands of AND may be evaluated in either order, and json_type fails on garbage.
+        "FROM (SELECT *, CASE WHEN json_valid(object) THEN json_type(object) = 'OBJECT' "
+        "ELSE false END AS fine "
         f"FROM read_csv({_native(str(folder / 'spool.csv'))}, delim = '{_SEPARATOR}', quote = '', "
         "escape = '', header = false, auto_detect = false, strict_mode = false, "
         f"max_line_size = {_OBJECT_BYTES + 100}, "
