@@ -1,4 +1,4 @@
-"""What the platform is told by its environment: one place reads it, checks it and says what is wrong.
+"""What the platform is told by its environment, read and checked in one place.
 
 `.env.example` lists every variable with its default, unit and meaning.
 """
@@ -10,14 +10,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
+
 TARGETS = ("duckdb", "redshift")
 DEFAULT_LAKE = "data/sample-lake"
 DEFAULT_DUCKDB_PATH = "data/sparkify.duckdb"
 DEFAULT_PARTITION_START = dt.date(2018, 11, 1)
 
 
-class SettingError(ValueError):
-    """A variable of the environment is missing, malformed or contradicts another."""
+class SettingError(click.ClickException):
+    """A variable of the environment is missing, malformed or contradicts another.
+
+    Of a kind that the command lines, Dagster's too, print as one line instead of a traceback.
+    """
 
 
 @dataclass(frozen=True)

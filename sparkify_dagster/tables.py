@@ -65,11 +65,18 @@ class Table:
     checks: tuple[Check, ...] = ()
     # Further tables that are built along with it, for it alone.
     helpers: tuple[str, ...] = ()
+    # The table whose noted changes tell the checks where to look, where it is not this one.
+    changes_of: str = ""
 
     @property
     def qualified_name(self) -> str:
         """Return schema.table."""
         return f"{self.schema}.{self.name}"
+
+    @property
+    def changes_from(self) -> str:
+        """Return the table whose latest load the checks look at."""
+        return self.changes_of or self.name
 
     @property
     def folder(self) -> str:
@@ -101,9 +108,7 @@ class Table:
 def read_columns(create_statement: str) -> tuple[Column, ...]:
     """Return the columns that `sql/<create_statement>.sql` defines."""
     return tuple(
-        Column(
-            match["name"], match["type"], bool(match["required"]), match["description"] or ""
-        )
+        Column(match["name"], match["type"], bool(match["required"]), match["description"] or "")
         for match in _COLUMN.finditer(read_statement(create_statement))
     )
 
@@ -266,6 +271,7 @@ TIME = Table(
     summary="The moments of the plays, taken apart. One row per distinct start_time of songplays.",
     depends_on=("songplays",),
     key=("start_time",),
+    changes_of="songplays",
     checks=(
         row_count("songplays has distinct start times"),
         unique_key("start_time"),

@@ -1,11 +1,14 @@
 """The `sparkify` command: one module a subcommand, imported when it is called."""
 
 import importlib
+from pathlib import Path
 
 import click
+from dotenv import load_dotenv
 
 # name -> (module, one-line help); the module's `command` is the click command.
 COMMANDS = {
+    "run": ("run", "Run the main job and print tables, checks and what to look at next."),
     "sample-data": ("sample_data", "Write a sample lake in the exact layout of the real one."),
 }
 
@@ -35,3 +38,5 @@ class LazyGroup(click.Group):
 @click.version_option(package_name="sparkify_dagster", prog_name="sparkify")
 def main() -> None:
     """Work with the Sparkify data platform from the shell."""
+    # Dagster loads .env for its own commands; here the same holds for ours.
+    load_dotenv(Path.cwd() / ".env")

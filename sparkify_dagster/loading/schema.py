@@ -12,7 +12,7 @@ from sparkify_dagster.tables import (
     read_columns,
 )
 from sparkify_dagster.warehouse.base import Session, WarehouseError
-from sparkify_dagster.warehouse.statements import literal, read_statement
+from sparkify_dagster.warehouse.statements import read_statement
 
 
 def prepare(session: Session) -> None:
@@ -22,9 +22,9 @@ def prepare(session: Session) -> None:
         WarehouseError: a table differs from its definition in a way that needs a decision.
     """
     session.execute("bookkeeping/table_versions/create")
-    existing: dict[str, str] = dict(
-        session.run("SELECT table_name, column_list FROM staging.table_versions")  # type: ignore[arg-type]
-    )
+    existing = {
+        row["table_name"]: row["column_list"] for row in session.query("bookkeeping/versions")
+    }
     migrated = False
     for statement in _create_statements():
         migrated |= _prepare_table(session, statement, existing)
@@ -50,18 +50,18 @@ def load_version(table: Table) -> str:
 
 def is_current(session: Session, table: Table) -> bool:
     """Tell whether a table was last built with the SQL as it is now."""
-    rows = session.run(
-        "SELECT load_version FROM staging.table_versions "
-        f"WHERE table_name = {literal(table.qualified_name)}"
-    )
-    return [version for (version,) in rows] == [load_version(table)]
+    versions = {
+        row["table_name"]: row["load_version"] for row in session.query("bookkeeping/versions")
+    }
+    return bool(versions.get(table.qualified_name) == load_version(table))
 
 
 def mark_current(session: Session, table: Table) -> None:
     """Remember that a table has been built with the SQL as it is now."""
-    session.run(
-        f"UPDATE staging.table_versions SET load_version = {literal(load_version(table))} "
-        f"WHERE table_name = {literal(table.qualified_name)}"
+    session.execute(
+        "bookkeeping/mark_current",
+        table_name=table.qualified_name,
+        load_version=load_version(table),
     )
 
 
@@ -89,7 +89,7 @@ def _prepare_table(session: Session, statement: str, existing: dict[str, str]) -
         return False
     if name not in existing:
         session.execute(statement)
-        session.insert("staging.table_versions", ("table_name", "column_list"), [(name, wanted)])
+        _record_version(session, name, wanted)
         return False
     added = _added_columns(existing[name], columns)
     if added is None:
@@ -100,10 +100,7 @@ def _prepare_table(session: Session, statement: str, existing: dict[str, str]) -
         )
     for column in added:
         session.run(f"ALTER TABLE {name} ADD COLUMN {column.name} {column.type}")
-    session.run(
-        f"UPDATE staging.table_versions SET column_list = {literal(wanted)}, load_version = NULL "
-        f"WHERE table_name = {literal(name)}"
-    )
+    _record_version(session, name, wanted)
     return True
 
 
@@ -116,7 +113,12 @@ def _prepare_view(session: Session, view: str, existing: dict[str, str], replace
         # Redshift replaces a view only by one with the same columns.
         session.run(f"DROP VIEW IF EXISTS {name}")
     session.execute(view)
-    session.run(f"DELETE FROM staging.table_versions WHERE table_name = {literal(name)}")
+    _record_version(session, name, wanted)
+
+
+def _record_version(session: Session, name: str, wanted: str) -> None:
+    """Write down what a table or view now is; its next load is a full one."""
+    session.execute("bookkeeping/forget_version", table_name=name)
     session.insert("staging.table_versions", ("table_name", "column_list"), [(name, wanted)])
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sparkify_dagster.lake.base import Lake, LakeError, SourceFile
 from sparkify_dagster.lake.combine import combine
-from sparkify_dagster.loading.log import Load, last_load_id, record_load, utc_now
+from sparkify_dagster.loading.log import Load, last_load, record_load, utc_now
 from sparkify_dagster.loading.schema import is_current, mark_current, prepare
 from sparkify_dagster.tables import STAGING_EVENTS, STAGING_SONGS, Table
 from sparkify_dagster.warehouse.base import (
@@ -19,7 +19,7 @@ from sparkify_dagster.warehouse.base import (
     CopyStep,
     Session,
 )
-from sparkify_dagster.warehouse.statements import folder_statements, literal
+from sparkify_dagster.warehouse.statements import folder_statements
 
 _FINGERPRINT_THREADS = 4
 
@@ -79,7 +79,7 @@ def load_events(
     rebuild = not known or not is_current(session, STAGING_EVENTS)
     if rebuild or days is None:
         chosen, reload_all = listed, rebuild or full_refresh
-        gone = {name for name in known} - {file.name for file in listed}
+        gone = set(known) - {file.name for file in listed}
     else:
         chosen, reload_all = [file for file in listed if file.day in days], full_refresh
         gone = set()
@@ -109,7 +109,7 @@ def load_events(
         ),
     )
     if plan.read:
-        result.days = _rows_by_day(session, plan.read)
+        result.days = _rows_by_day(session)
     return result
 
 
@@ -127,7 +127,7 @@ def load_songs(
     is_full = full_refresh or not known or not is_current(session, STAGING_SONGS)
     gone = set(known) - {file.name for file in listed}
     changed = listed if is_full else [file for file in listed if not _is_same(file, known)]
-    replaced = {name: None for name in gone}
+    replaced = dict.fromkeys(gone)
     replaced |= {file.name: None for file in changed if file.name in known}
     plan = _Plan(changed, replaced, [], len(gone))
 
@@ -152,7 +152,7 @@ def _load(
     _remember_touched(session, table, plan.touched)
     if not plan.read and not plan.replaced and not is_full:
         return StagingResult()
-    load = Load(last_load_id(session, table.name) + 1, is_full)
+    load = Load(last_load(session, table.name).load_id + 1, is_full)
     parameters = {
         "table_name": table.name,
         "is_full": is_full,
@@ -207,11 +207,12 @@ def _load(
 
 
 def _known_files(session: Session, table: Table) -> dict[str, _Known]:
-    rows = session.run(
-        "SELECT file_name, size_bytes, version, content_hash, file_day FROM staging.loaded_files "
-        f"WHERE table_name = {literal(table.name)}"
-    )
-    return {row[0]: _Known(int(row[1]), row[2], row[3], row[4]) for row in rows}
+    return {
+        row["file_name"]: _Known(
+            int(row["size_bytes"]), row["version"], row["content_hash"], row["file_day"]
+        )
+        for row in session.query("bookkeeping/known_files", table_name=table.name)
+    }
 
 
 def _is_same(file: SourceFile, known: dict[str, _Known]) -> bool:
@@ -221,14 +222,14 @@ def _is_same(file: SourceFile, known: dict[str, _Known]) -> bool:
 
 def _same_content(file: SourceFile, known: dict[str, _Known]) -> bool:
     old = known.get(file.name)
-    return old is not None and None not in (old.content_hash, file.content_hash) and (
-        old.content_hash == file.content_hash
+    return (
+        old is not None
+        and None not in (old.content_hash, file.content_hash)
+        and (old.content_hash == file.content_hash)
     )
 
 
-def _changed(
-    lake: Lake, files: Sequence[SourceFile], known: dict[str, _Known]
-) -> list[SourceFile]:
+def _changed(lake: Lake, files: Sequence[SourceFile], known: dict[str, _Known]) -> list[SourceFile]:
     """Return the files that look new or changed, those known before with their present hash."""
     changed = [file for file in files if not _is_same(file, known)]
     return [lake.fingerprint(file) if file.name in known else file for file in changed]
@@ -253,16 +254,14 @@ def _refuse_gone_days(
 
 def _remember_touched(session: Session, table: Table, files: Sequence[SourceFile]) -> None:
     for file in files:
-        session.run(
-            f"UPDATE staging.loaded_files SET version = {literal(file.version)} "
-            f"WHERE table_name = {literal(table.name)} AND file_name = {literal(file.name)}"
+        session.execute(
+            "bookkeeping/touch_file",
+            table_name=table.name,
+            file_name=file.name,
+            version=file.version,
         )
 
 
-def _rows_by_day(session: Session, files: Sequence[SourceFile]) -> dict[dt.date, int]:
-    read = {file.day for file in files}
-    rows = session.run(
-        "SELECT file_day, SUM(row_count) FROM staging.loaded_files "
-        "WHERE table_name = 'staging_events' GROUP BY file_day ORDER BY file_day"
-    )
-    return {day: int(count) for day, count in rows if day in read}
+def _rows_by_day(session: Session) -> dict[dt.date, int]:
+    rows = session.query("bookkeeping/rows_by_day")
+    return {row["file_day"]: int(row["row_count"]) for row in rows}

@@ -3,13 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from sparkify_dagster.loading.log import (
-    Load,
-    last_load_id,
-    record_load,
-    record_seen,
-    unseen,
-)
+from sparkify_dagster.loading.log import Load, last_load, record_load, record_seen, unseen
 from sparkify_dagster.loading.schema import is_current, mark_current, prepare
 from sparkify_dagster.tables import Table
 from sparkify_dagster.warehouse.base import Session
@@ -47,18 +41,15 @@ def refresh(session: Session, table: Table, full_refresh: bool, run_id: str) -> 
     is_full = (
         full_refresh
         or not is_current(session, table)
-        or any(found is not None and found[1].is_full for found in pending.values())
+        or any(found.is_full for found in pending.values())
     )
     if not is_full and not any(pending.values()):
         return RefreshResult(is_full=False, changed=False)
-    load = Load(last_load_id(session, table.name) + 1, is_full)
+    load = Load(last_load(session, table.name).load_id + 1, is_full)
     parameters = {
         "is_full": is_full,
         "load_id": load.load_id,
-        **{
-            f"{source}_seen": found[0] if found else last_load_id(session, source)
-            for source, found in pending.items()
-        },
+        **{f"{source}_seen": found.seen_id for source, found in pending.items()},
     }
     changes = f"{table.folder}/changes"
     for statement in table.load_statements:
@@ -69,9 +60,7 @@ def refresh(session: Session, table: Table, full_refresh: bool, run_id: str) -> 
     if has_statement(changes):
         session.execute(changes, **parameters)
     for source, found in pending.items():
-        record_seen(
-            session, table.name, source, found[1].load_id if found else last_load_id(session, source)
-        )
+        record_seen(session, table.name, source, found.latest_id)
     record_load(session, table.name, load, run_id)
     mark_current(session, table)
     return RefreshResult(is_full, changed=True)

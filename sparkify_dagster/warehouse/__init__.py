@@ -1,1 +1,11 @@
 """The engines, DuckDB and Redshift, behind one small interface. Imports no Dagster."""
+
+from sparkify_dagster.settings import Settings
+from sparkify_dagster.warehouse.base import Warehouse
+
+
+def open_warehouse(settings: Settings) -> Warehouse:
+    """Return the warehouse that SPARKIFY_TARGET names; nothing is connected yet."""
+    from sparkify_dagster.warehouse.duckdb.engine import DuckDBWarehouse
+
+    return DuckDBWarehouse(settings.duckdb_path, settings.lock_timeout)

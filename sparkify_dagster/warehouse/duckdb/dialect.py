@@ -29,8 +29,8 @@ def translate(text: str) -> str:
     if "\n".join(words).split(maxsplit=1)[0].upper() in _NO_OPERATION:
         return ""
     tree = parse_one(text, read="redshift")
-    for node in list(tree.find_all(*_PHYSICAL)):
-        node.pop()
-    for node in tree.find_all(exp.Expression):
+    for physical in list(tree.find_all(*_PHYSICAL)):
+        physical.pop()
+    for node in tree.walk():
         node.comments = None
     return tree.sql("duckdb", unsupported_level=ErrorLevel.RAISE, pretty=True)

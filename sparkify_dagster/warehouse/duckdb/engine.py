@@ -4,7 +4,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from sparkify_dagster.warehouse.duckdb.dialect import translate
 from sparkify_dagster.warehouse.statements import read_statement, render
 
 # Redshift divides whole numbers as whole numbers and has no use for insertion order.
-_CONFIG = {"integer_division": "true", "preserve_insertion_order": "false"}
+_CONFIG: dict[str, Any] = {"integer_division": "true", "preserve_insertion_order": "false"}
 _SEARCH_PATH = "SET search_path = 'analytics,staging'"
 _LOCK_POLL = 0.2  # seconds between two tries to open a file that another process holds
 
@@ -70,7 +70,7 @@ class DuckDBSession:
         names = ", ".join(columns)
         fields = json.dumps(dict.fromkeys(columns, "VARCHAR"))
         self._connection.execute(
-            f"INSERT INTO {table} ({names}) "  # noqa: S608 - names are the platform's own
+            f"INSERT INTO {table} ({names}) "
             f"SELECT unnest(from_json($1::JSON, '[{fields}]'), recursive := true)",
             [json.dumps(records, default=str)],
         )
@@ -125,10 +125,8 @@ class DuckDBWarehouse:
             connection.execute("COMMIT")
         except BaseException:
             # A failed COMMIT has ended the transaction itself.
-            try:
+            with suppress(duckdb.TransactionException):
                 connection.execute("ROLLBACK")
-            except duckdb.TransactionException:
-                pass
             raise
         return result
 

@@ -1,0 +1,138 @@
+"""What all table assets share: how they are declared and what each materialization carries."""
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import dagster as dg
+
+from sparkify_dagster.lake.base import LakeError
+from sparkify_dagster.loading.schema import load_version
+from sparkify_dagster.settings import load_settings
+from sparkify_dagster.tables import Table
+from sparkify_dagster.warehouse.base import LoadError, Row, Session, Warehouse, WarehouseError
+
+Result = TypeVar("Result")
+
+OWNERS = ["team:data-platform"]
+PREVIEW_ROWS = 5
+
+
+class LoadConfig(dg.Config):
+    """How to load, per asset."""
+
+    full_refresh: bool = False
+
+
+def asset_arguments(table: Table) -> dict[str, Any]:
+    """Return the arguments of `@asset` that follow from the facts about a table."""
+    target = load_settings().target
+    return {
+        "name": table.name,
+        "description": table.summary,
+        "group_name": table.group,
+        "deps": list(table.depends_on),
+        "kinds": {target, "sql"},
+        "owners": OWNERS,
+        "tags": {"layer": table.group},
+        "code_version": load_version(table)[:12],
+        # One writer at a time, also where several runs are queued.
+        "pool": "warehouse",
+        "backfill_policy": dg.BackfillPolicy.single_run(),
+        "metadata": {
+            "dagster/table_name": table.qualified_name,
+            "dagster/column_schema": column_schema(table),
+        },
+    }
+
+
+def column_schema(table: Table) -> dg.TableSchema:
+    """Return the columns with types and descriptions, for the UI."""
+    return dg.TableSchema(
+        [
+            dg.TableColumn(
+                column.name,
+                column.type,
+                column.description,
+                dg.TableColumnConstraints(
+                    nullable=not column.required, unique=table.key == (column.name,)
+                ),
+            )
+            for column in table.columns
+        ]
+    )
+
+
+def load_table(
+    context: dg.AssetExecutionContext,
+    warehouse: Warehouse,
+    table: Table,
+    load: Callable[[Session], Result],
+) -> tuple[Result, dict[str, Any]]:
+    """Run `load` in one transaction; return its outcome and the materialization's metadata.
+
+    Raises:
+        dg.Failure: the lake or the warehouse refuses, or lines do not fit; nothing was changed.
+    """
+    started = time.perf_counter()
+
+    def body(session: Session) -> tuple[Result, dict[str, Any]]:
+        result = load(session)
+        sql = ";\n\n".join(session.statements)
+        return result, {**_describe(session, table), "sql": dg.MetadataValue.md(code_block(sql))}
+
+    label = f"{context.run.job_name}/{table.name}"
+    try:
+        result, metadata = warehouse.transaction(body, label, context.run.run_id)
+    except LoadError as error:
+        raise dg.Failure(
+            str(error), metadata={"bad_lines": bad_lines_table(error)}, allow_retries=False
+        ) from error
+    except (LakeError, WarehouseError) as error:
+        # The engine has retried what may pass; the message says what helps.
+        raise dg.Failure(str(error), allow_retries=False) from error
+    metadata["seconds"] = round(time.perf_counter() - started, 3)
+    return result, metadata
+
+
+def bad_lines_table(error: LoadError) -> dg.MetadataValue:
+    """Return the first bad lines of a failed load as a table for the UI."""
+    rows = [
+        (line.file, line.line, line.column, line.reason, line.value) for line in error.bad_lines
+    ]
+    return dg.MetadataValue.md(
+        markdown_table(("file", "line", "column", "reason", "value"), rows)
+        + f"\n\n{error.count} in all"
+    )
+
+
+def markdown_table(columns: tuple[str, ...], rows: list[Row]) -> str:
+    """Return rows as a markdown table.
+
+    Written out by hand: pandas takes longer to import than the daily load takes to run.
+    """
+    lines = [columns, ("---",) * len(columns), *rows]
+    return "\n".join("| " + " | ".join(_cell(value) for value in line) + " |" for line in lines)
+
+
+def code_block(sql: str) -> str:
+    """Return SQL as a block of code in markdown."""
+    return f"```sql\n{sql}\n```"
+
+
+def _describe(session: Session, table: Table) -> dict[str, Any]:
+    """Return row count and preview of a table as it now is."""
+    name = table.qualified_name
+    count = session.run(f"SELECT COUNT(*) FROM {name}")[0][0]  # noqa: S608
+    columns = tuple(column.name for column in table.columns)
+    preview = session.run(f"SELECT {', '.join(columns)} FROM {name} LIMIT {PREVIEW_ROWS}")  # noqa: S608
+    return {
+        "dagster/row_count": int(count),
+        "preview": dg.MetadataValue.md(markdown_table(columns, preview)),
+    }
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return str(value).replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,30 @@
+"""The star schema: each table is brought up to date from what changed upstream."""
+
+import dagster as dg
+
+from sparkify_dagster.assets.common import LoadConfig, asset_arguments, load_table
+from sparkify_dagster.loading.star import refresh
+from sparkify_dagster.resources import WarehouseResource
+from sparkify_dagster.tables import Table, in_group
+
+
+def build_asset(table: Table) -> dg.AssetsDefinition:
+    """Return the asset of one table that is built by its load statements."""
+
+    @dg.asset(**asset_arguments(table))
+    def table_asset(
+        context: dg.AssetExecutionContext, config: LoadConfig, warehouse: WarehouseResource
+    ) -> dg.MaterializeResult:
+        result, metadata = load_table(
+            context,
+            warehouse.open(),
+            table,
+            lambda session: refresh(session, table, config.full_refresh, context.run.run_id),
+        )
+        how = "rebuilt" if result.is_full else "updated" if result.changed else "unchanged"
+        return dg.MaterializeResult(metadata={**metadata, "load": how})
+
+    return table_asset
+
+
+STAR_ASSETS = [build_asset(table) for table in in_group("star")]

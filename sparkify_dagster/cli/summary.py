@@ -1,0 +1,93 @@
+"""The page that `sparkify run` ends with, read from what Dagster recorded of the run."""
+
+import dagster as dg
+from rich.console import Console
+from rich.table import Table as Grid
+
+from sparkify_dagster.settings import Settings
+from sparkify_dagster.tables import TABLES
+
+
+def print_summary(tag: str, value: str, settings: Settings) -> bool:
+    """Print tables and checks of the run with that tag; tell whether all is well."""
+    console = Console(soft_wrap=True, highlight=False)
+    with dg.DagsterInstance.get() as instance:
+        runs = instance.get_run_records(dg.RunsFilter(tags={tag: value}), limit=1)
+        if not runs:
+            console.print("The job did not start; the message is above.")
+            return False
+        run = runs[0].dagster_run
+        events = instance.all_logs(run.run_id)
+    rows, checks = _row_counts(events), _checks(events)
+    console.print(_tables_grid(rows))
+    console.print(_checks_grid(checks))
+    failed = [check for check in checks if not check.passed]
+    errors = [c for c in failed if c.severity == dg.AssetCheckSeverity.ERROR]
+    fine = run.status == dg.DagsterRunStatus.SUCCESS and not errors
+    skipped = [name for name in TABLES if name not in rows]
+    if skipped:
+        console.print(f"Not built: {', '.join(skipped)}. The reason is above.")
+    console.print(
+        f"{'Succeeded' if fine else 'FAILED'}: {len(rows)} tables, {len(checks)} checks, "
+        f"{len(errors)} failed, {len(failed) - len(errors)} warnings."
+    )
+    place = settings.duckdb_path if settings.target == "duckdb" else "Amazon Redshift"
+    console.print(f"Warehouse: {place}")
+    console.print("Next: make ui, then http://127.0.0.1:3000")
+    return fine
+
+
+def _row_counts(events: list[dg.EventLogEntry]) -> dict[str, tuple[int, float]]:
+    """Return rows and seconds by table."""
+    found = {}
+    for event in events:
+        materialization = event.asset_materialization
+        if materialization is None or "dagster/row_count" not in materialization.metadata:
+            continue
+        metadata = materialization.metadata
+        seconds = metadata["seconds"].value if "seconds" in metadata else 0
+        found[materialization.asset_key.to_user_string()] = (
+            int(str(metadata["dagster/row_count"].value)),
+            float(str(seconds)),
+        )
+    return found
+
+
+def _checks(events: list[dg.EventLogEntry]) -> list[dg.AssetCheckEvaluation]:
+    found = [
+        event.dagster_event.asset_check_evaluation_data
+        for event in events
+        if event.dagster_event
+        and event.dagster_event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    ]
+    order = {name: position for position, name in enumerate(TABLES)}
+    return sorted(found, key=lambda check: order.get(check.asset_key.to_user_string(), 99))
+
+
+def _tables_grid(rows: dict[str, tuple[int, float]]) -> Grid:
+    grid = Grid("table", title="Tables", title_justify="left")
+    grid.add_column("rows", justify="right")
+    grid.add_column("seconds", justify="right")
+    for table in TABLES.values():
+        if table.name in rows:
+            count, seconds = rows[table.name]
+            grid.add_row(table.qualified_name, f"{count:,}", f"{seconds:.2f}")
+    return grid
+
+
+def _checks_grid(checks: list[dg.AssetCheckEvaluation]) -> Grid:
+    grid = Grid("table", "check", "result", "numbers", title="Checks", title_justify="left")
+    for check in checks:
+        if check.passed:
+            result = "[green]passed[/]"
+        elif check.severity == dg.AssetCheckSeverity.WARN:
+            result = "[yellow]WARNING[/]"
+        else:
+            result = "[red]FAILED[/]"
+        numbers = ", ".join(
+            f"{name} {value.value}"
+            for name, value in check.metadata.items()
+            if isinstance(value.value, int | float)
+        )
+        grid.add_row(check.asset_key.to_user_string(), check.check_name, result, numbers)
+    return grid

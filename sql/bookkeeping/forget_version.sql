@@ -1,0 +1,2 @@
+DELETE FROM staging.table_versions
+WHERE table_name = :table_name

@@ -1,0 +1,5 @@
+SELECT
+    table_name,
+    column_list,
+    load_version
+FROM staging.table_versions
