@@ -32,9 +32,14 @@ COPIES = [name for name in NAMES if name.endswith("/copy")]
 # What callers fill in, by name.
 VALUES = {
     "table_name": "songs",
+    "source_table": "staging_songs",
     "is_full": False,
     "whole_table": True,
     "load_id": 7,
+    "seen_id": 6,
+    "load_version": "3f",
+    "file_name": "song_data/A/B/C/TRABCDE128F0000000.json",
+    "version": "5d41402abc4b2a76b9719d911017c592",
     "run_id": "0f0e8a52-6a3f-4f6f-93a4-0f6f4e3b8f6a",
     "loaded_at": "2018-11-01 00:00:00",
     "committed_at": "2018-11-01 00:00:00",
@@ -57,7 +62,9 @@ def deny(name: str, pattern: str, *examples: str) -> tuple[str, re.Pattern[str],
 # Means something else on DuckDB than on Redshift, or is refused by Redshift, or is trusted by it
 # without being true. Each rule with statements that it has to find.
 DENIED = [
-    deny("AVG of whole numbers is truncated", r"\bAVG\s*\((?!\s*CAST\s*\()", "SELECT AVG(a) FROM t"),
+    deny(
+        "AVG of whole numbers is truncated", r"\bAVG\s*\((?!\s*CAST\s*\()", "SELECT AVG(a) FROM t"
+    ),
     deny(
         "EXTRACT of parts that differ",
         r"\b(EXTRACT|DATE_PART)\s*\(\s*'?(SECOND|MS|MILLISECONDS?|US|MICROSECONDS?|EPOCH)S?\b",

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-import boto3
 import redshift_connector
+from boto3.session import Session
 from botocore.exceptions import BotoCoreError, ClientError
 from redshift_connector.error import DataError, Error, NotSupportedError
 
@@ -199,8 +199,7 @@ def _secret(settings: RedshiftSettings) -> dict[str, Any]:
     """
     where = f"REDSHIFT_SECRET_ARN={settings.secret_arn}"
     try:
-        session: Any = boto3.Session(region_name=settings.region)
-        client = session.client("secretsmanager")
+        client = Session(region_name=settings.region).client("secretsmanager")
         text = client.get_secret_value(SecretId=settings.secret_arn)["SecretString"]
         secret = json.loads(text)
     except (BotoCoreError, ClientError) as error:
@@ -278,5 +277,3 @@ def _aws_error(what: str, error: Exception) -> WarehouseError:
 def _without_secrets(text: str, login: dict[str, Any]) -> str:
     password = login.get("password")
     return text.replace(password, "***") if password else text
-
-

@@ -199,4 +199,3 @@ def _copy_problems(env: Mapping[str, str], lake: str) -> list[str]:
             "allowed are true and false"
         )
     return problems
-

@@ -81,9 +81,7 @@ def _part_count(total: int, part_bytes: int, slices: int) -> int:
     return max(1, wanted, min(even, total // _LEAST_PART))
 
 
-def _cut(
-    parts: Sequence[Part], folder: Path, part_bytes: float
-) -> Iterator[list[tuple[str, int]]]:
+def _cut(parts: Sequence[Part], folder: Path, part_bytes: float) -> Iterator[list[tuple[str, int]]]:
     """Write the lines into compressed files of about `part_bytes`; yield each one's origins."""
     lines = _lines(parts)
     for number in count():
