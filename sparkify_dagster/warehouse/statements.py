@@ -56,14 +56,12 @@ def literal(value: Any) -> str:
             return "NULL"
         case bool():
             return "TRUE" if value else "FALSE"
-        case int():
+        case int() | Keyword():
             return str(value)
         case dt.datetime():
             return f"'{value:%Y-%m-%d %H:%M:%S.%f}'"
         case dt.date():
             return f"'{value.isoformat()}'"
-        case Keyword():
-            return str(value)
         case str():
             return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
     raise TypeError(f"no SQL literal for {type(value).__name__}")
