@@ -365,7 +365,8 @@ def test_an_error_of_the_taker_ends_the_reading(server):
 
     with pytest.raises(LakeError, match="damaged"):
         lake.read_many(files, take)
-    assert server.count("GET") < 3000
+    # Less than what may be read ahead: what was not begun is dropped.
+    assert server.count("GET") < 2000
 
 
 REFUSALS = [
@@ -428,9 +429,7 @@ def test_an_endpoint_that_is_not_there_is_said(monkeypatch):
     assert "the endpoint http://127.0.0.1:1 cannot be reached" in message
     assert "check AWS_ENDPOINT_URL" in message
     monkeypatch.setenv("AWS_ENDPOINT_URL", "nonsense")
-    assert "AWS_ENDPOINT_URL='nonsense': a URL expected" in error_of(
-        S3Lake("s3://lake").list_events
-    )
+    assert "Invalid endpoint: nonsense; a URL expected" in error_of(S3Lake("s3://lake").list_events)
 
 
 def test_a_missing_or_wrong_jsonpaths_file_is_said(server):

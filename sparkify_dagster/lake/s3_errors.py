@@ -70,7 +70,8 @@ def explain(error: BotoCoreError | ClientError, request: Request) -> str:
     elif isinstance(error, _BROKEN):
         text = (
             f"the endpoint {_without_user(request.endpoint)} cannot be reached or broke off "
-            f"({name}); check AWS_ENDPOINT_URL, AWS_REGION and the network, and run again"
+            f"({name}); check AWS_ENDPOINT_URL, AWS_REGION, the network and, for a private "
+            "certificate authority, AWS_CA_BUNDLE; then run again"
         )
     else:
         text = f"{name}: {_one_line(error)}"

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 _LOCATION = re.compile(r"s3://(?P<bucket>[A-Za-z0-9][A-Za-z0-9._-]{1,254})(?:/(?P<prefix>.*))?")
 _TRIES = 6  # of one request, unless AWS_MAX_ATTEMPTS or the profile says otherwise
 _UPLOADS = 8
+_CONNECTIONS = 32  # that boto3 keeps open
 _DELETE_BATCH = 1000  # DeleteObjects takes no more
 _CHUNK = 1 << 20
 _TIMEOUT = timedelta(seconds=60)  # without a single byte
@@ -195,15 +196,23 @@ class S3Prefix:
         return obstore.get(store, self._prefix + name, options=condition)
 
     @cached_property
+    def _settings(self) -> Any:
+        """Return botocore's session, which knows the settings of environment and profile."""
+        settings = get_session()
+        parsers = settings.get_component("response_parser_factory")
+        parsers.set_parser_defaults(timestamp_parser=_parse_time)
+        return settings
+
+    @cached_property
     def _session(self) -> Any:
         # boto3 itself heeds AWS_DEFAULT_REGION only; every other AWS tool heeds AWS_REGION.
+        region = os.environ.get("AWS_REGION") or None
         with self._explained(LIST, ""):
-            core = get_session()
-            parsers = core.get_component("response_parser_factory")
-            parsers.set_parser_defaults(timestamp_parser=_parse_time)
-            return Session(
-                region_name=os.environ.get("AWS_REGION") or None, botocore_session=core
-            )
+            return Session(region_name=region, botocore_session=self._settings)
+
+    @cached_property
+    def _tries(self) -> int:
+        return int(self._settings.get_config_variable("max_attempts") or _TRIES)
 
     @property
     def _client(self) -> Any:
@@ -218,15 +227,15 @@ class S3Prefix:
         settings = Config(
             connect_timeout=_CONNECT_TIMEOUT.total_seconds(),
             read_timeout=_TIMEOUT.total_seconds(),
-            retries={"mode": "standard", "total_max_attempts": _tries(self._session)},
-            max_pool_connections=32,
+            retries={"mode": "standard", "total_max_attempts": self._tries},
+            max_pool_connections=_CONNECTIONS,
         )
         try:
             with self._explained(LIST, ""):
                 return self._session.client("s3", region_name=region, config=settings)
         except ValueError as error:
             raise LakeError(
-                f"AWS_ENDPOINT_URL={os.environ.get('AWS_ENDPOINT_URL')!r}: a URL expected, as "
+                f"AWS_ENDPOINT_URL (or the profile's endpoint_url): {error}; a URL expected, as "
                 "https://s3.eu-central-1.amazonaws.com"
             ) from error
 
@@ -240,7 +249,7 @@ class S3Prefix:
             "read_timeout": _TIMEOUT,
             "timeout": _TRANSFER_TIMEOUT,
         }
-        if bundle := _configured(self._session, "ca_bundle"):
+        if bundle := self._settings.get_config_variable("ca_bundle"):
             options["root_certificate"] = Path(bundle).read_bytes()
         return S3Store(
             self.bucket,
@@ -255,7 +264,7 @@ class S3Prefix:
             },
             credential_provider=Boto3CredentialProvider(self._session, ttl=_CREDENTIALS_FOR),
             client_options=options,
-            retry_config={"max_retries": _tries(self._session) - 1, "retry_timeout": _TIMEOUT},
+            retry_config={"max_retries": self._tries - 1, "retry_timeout": _TIMEOUT},
         )
 
     @contextlib.contextmanager
@@ -277,15 +286,6 @@ class S3Prefix:
 
 def _region(session: Any) -> str:
     return str(session.region_name or "us-east-1")
-
-
-def _tries(session: Any) -> int:
-    return int(_configured(session, "max_attempts") or _TRIES)
-
-
-def _configured(session: Any, name: str) -> Any:
-    """Return a setting of the AWS chain (environment or profile), None where it is not set."""
-    return session._session.get_config_variable(name)
 
 
 def _parse_time(value: Any) -> dt.datetime:

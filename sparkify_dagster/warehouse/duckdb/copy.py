@@ -110,7 +110,7 @@ def copy_checked(
         "CREATE TEMP TABLE spooled AS "
         "SELECT file, line, CASE WHEN fine THEN object END AS object, "
         "CASE WHEN NOT fine THEN object END AS bad "
-        # CASE: the operands of AND may be evaluated in either order, and json_type fails on garbage.
+        # CASE: AND may evaluate its operands in either order, and json_type fails on garbage.
         "FROM (SELECT *, CASE WHEN json_valid(object) THEN json_type(object) = 'OBJECT' "
         "ELSE false END AS fine "
         f"FROM read_csv({_native(str(folder / 'spool.csv'))}, delim = '{_SEPARATOR}', quote = '', "
