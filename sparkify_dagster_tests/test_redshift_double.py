@@ -1,6 +1,7 @@
 """The Redshift double, proved with the unmodified driver: what layer 3 and 4 tests rest on."""
 
 import gzip
+import hashlib
 import json
 import os
 import socket
@@ -293,16 +294,12 @@ def scalar(connection: Any, expression: str) -> Any:
         ("'a_b' LIKE 'a\\\\_b'", True),
         ("'axb' LIKE 'a\\\\_b'", False),
         ("REGEXP_REPLACE('aaa', 'a', 'b')", "bbb"),
-        ("MD5('Sparkify')", "43a13c1f6d1a1d4c2de0d31bb0a80e0c"),
+        ("MD5('Sparkify')", hashlib.md5(b"Sparkify").hexdigest()),
         ("STRPOS('abc', 'c')", 3),
         ("OCTET_LENGTH('é')", 2),
     ],
 )
 def test_expressions_follow_redshift(connect: Connect, expression: str, expected: Any) -> None:
-    if expression.startswith("MD5"):
-        import hashlib
-
-        expected = hashlib.md5(b"Sparkify").hexdigest()
     assert scalar(connect(), expression) == expected
 
 
