@@ -1,5 +1,6 @@
 """One session's SQL: transactions, dispatch of statements, results. No sockets here."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from sqlglot import exp
 
 from . import catalog, ddl, dml, lexical, privileges, settings, system, translate
 from .column_types import RedshiftType, from_duckdb, parse_type
-from .copy_load import Load, LoadError, Loader
+from .copy_load import Load, Loader, LoadError
 from .copy_statement import Copy, parse_copy
 from .errors import (
     ServerError,
@@ -55,7 +56,7 @@ class Result:
 class _Statement:
     text: str
     tokens: list[Token]
-    parameters: list[exp.Expression]
+    parameters: list[exp.Expr]
     query_id: int
 
     @property
@@ -108,7 +109,7 @@ class Backend:
         self._timed_out = False
         self._lock_wait = 0.0
         self._frames: list[str] = []
-        self._trees: dict[str, exp.Expression] = {}
+        self._trees: dict[str, exp.Expr] = {}
         self._duck.execute(f'USE "{shared.database}".public')
 
     # -- running DuckDB ---------------------------------------------------------------
@@ -134,7 +135,9 @@ class Backend:
             return found
         if schema and schema not in catalog.schemas(self._run):
             raise ServerError("3F000", f'schema "{schema}" does not exist')
-        raise ServerError("42P01", f'relation "{schema + "." if schema else ""}{name}" does not exist')
+        raise ServerError(
+            "42P01", f'relation "{schema + "." if schema else ""}{name}" does not exist'
+        )
 
     def _begin_work(self, locks: list[str] | None = None) -> None:
         """Take the locks, and only then the snapshot, so that a waiter sees the newest state."""
@@ -183,10 +186,8 @@ class Backend:
         """Take back the DuckDB transaction and the session's settings; keep the locks."""
         if self._open:
             self._open = False
-            try:
+            with contextlib.suppress(duckdb.Error):  # DuckDB may have ended it by itself
                 self._duck.execute("ROLLBACK")
-            except duckdb.Error:
-                pass  # DuckDB has ended it by itself
         self._settings, self._last_copy_id = dict(self._saved[0]), self._saved[1]
 
     def fail(self) -> None:
@@ -210,7 +211,7 @@ class Backend:
 
     # -- the two entry points ---------------------------------------------------------
 
-    def describe(self, text: str, parameters: list[exp.Expression]) -> list[Column] | None:
+    def describe(self, text: str, parameters: list[exp.Expr]) -> list[Column] | None:
         """Give the result columns of a statement before it runs; None if it has none.
 
         Raises ServerError.
@@ -229,7 +230,7 @@ class Backend:
         with self._frames_released():
             return self._prepare_query(statement)[1]
 
-    def execute(self, text: str, parameters: list[exp.Expression], wait: float = 0.0) -> Result:
+    def execute(self, text: str, parameters: list[exp.Expr], wait: float = 0.0) -> Result:
         """Run a statement, after an injected wait in seconds.
 
         Raises ServerError as Redshift would answer; the caller then calls fail().
@@ -315,7 +316,8 @@ class Backend:
 
     def interrupt(self) -> None:
         """Stop what DuckDB runs for this session; safe from another thread."""
-        self._duck.interrupt()
+        with contextlib.suppress(duckdb.Error):  # closed in the meantime
+            self._duck.interrupt()
 
     def close(self) -> None:
         """End the session: roll back, drop its temporary tables, give back its locks."""
@@ -328,10 +330,8 @@ class Backend:
             yield
         finally:
             for name in self._frames:
-                try:
+                with contextlib.suppress(duckdb.Error):  # gone with the transaction that saw it
                     self._duck.unregister(name)
-                except duckdb.Error:
-                    pass  # gone with the transaction that saw it
             self._frames.clear()
 
     def _register(self, columns: list[str], rows: list[list[Any]]) -> str:
@@ -385,7 +385,7 @@ class Backend:
             parameters=statement.parameters,
         )
 
-    def _parsed(self, text: str) -> exp.Expression:
+    def _parsed(self, text: str) -> exp.Expr:
         tree = self._trees.get(text)
         if tree is None:
             tree = translate.parse(text)
@@ -422,7 +422,7 @@ class Backend:
         names = dml.spread(translate.result_names(tree), len(described))
         columns = []
         for position, (name, kind) in enumerate(described):
-            label = names[position] if names and names[position] else name.lower()
+            label = (names[position] if names else None) or name.lower()
             source = sources[position] if len(sources) == len(described) else None
             columns.append(_column(label, from_duckdb(kind), source))
         return sql, columns
@@ -440,7 +440,9 @@ class Backend:
             warning = ServerError("25001", "there is already a transaction in progress")
             notices.append(("WARNING", warning))
         self.state = "T"
-        return Result("BEGIN" if statement.word == "BEGIN" else "START TRANSACTION", notices=notices)
+        return Result(
+            "BEGIN" if statement.word == "BEGIN" else "START TRANSACTION", notices=notices
+        )
 
     def _end(self, statement: _Statement) -> Result:
         """COMMIT of a failed transaction rolls back and says so in its tag only."""
@@ -479,7 +481,7 @@ class Backend:
         names, index = ddl.name_list(statement.tokens, start)
         if index < len(statement.tokens):
             raise syntax_error(statement.tokens[index].text)
-        keys = sorted(self._existing(*name).key for name in names)
+        keys = sorted(key for name in names for key in self._existing(*name).locks)
         self._shared.locks.acquire(keys, self.session_id, self._deadline)
         return Result("LOCK TABLE")
 
@@ -498,7 +500,7 @@ class Backend:
         translate.fold_names(tree)
         target = dml.target(tree)
         relation = self._writable(target.db, target.name)
-        self._begin_work([] if relation.temporary else [relation.key])
+        self._begin_work(relation.locks)
         context = self._context(statement)
         if isinstance(tree, exp.Merge):
             dml.check_merge(tree, relation)
@@ -516,7 +518,7 @@ class Backend:
         if others:
             raise syntax_error(",")
         relation = self._writable(*name)
-        self._begin_work([] if relation.temporary else [relation.key])
+        self._begin_work(relation.locks)
         self._run(f"DELETE FROM {relation.quoted}")
         self._commit()
         return Result("TRUNCATE TABLE")
@@ -543,7 +545,7 @@ class Backend:
             raise ServerError("XX000", f"Cannot COPY into nonexistent table {copy.table}")
         if self._shared.store is None:
             raise not_emulated("COPY without an S3 endpoint")
-        self._begin_work([] if relation.temporary else [relation.key])
+        self._begin_work(relation.locks)
         started = system.utc_now()
         self._last_copy_id, self._last_copy_count = statement.query_id, 0
         load = Loader(copy, relation, self._shared.store).load()
@@ -641,7 +643,9 @@ class Backend:
             self._run(sql)
 
     def _definition_lock(self, tokens: list[Token]) -> list[str]:
-        """Name what a definition changes, to lock it before the snapshot."""
+        """Name the permanent relations a definition changes, to lock them before the snapshot."""
+        if {"TEMP", "TEMPORARY"} & {token.upper for token in tokens[:3]}:
+            return []
         start = next(
             (i + 1 for i, t in enumerate(tokens) if t.upper in ("TABLE", "VIEW", "SCHEMA")), 0
         )
@@ -651,8 +655,11 @@ class Backend:
         keys = []
         for schema, name in [first, *others]:
             found = self._find(schema, name)
-            keys.append(found.key if found else f"{schema or 'public'}.{name}")
-        return keys
+            if found is None and not name.startswith("#"):
+                keys.append(f"{schema or 'public'}.{name}")
+            elif found is not None:
+                keys += found.locks
+        return sorted(keys)
 
     def _create(self, statement: _Statement) -> Result:
         words = [w for w in statement.words(6) if w not in ("OR", "REPLACE", "LOCAL")]
@@ -670,6 +677,9 @@ class Backend:
             raise (refused if kind in ("INDEX", "SEQUENCE", "UNIQUE") else not_emulated)(
                 f"CREATE {kind}"
             )
+        skipped = self._skip_existing_table(statement, kind)
+        if skipped is not None:
+            return skipped
         self._begin_work(self._definition_lock(statement.tokens))
         context = self._context(statement)
         if kind == "VIEW":
@@ -679,6 +689,19 @@ class Backend:
         self._all(statements)
         return Result("SELECT" if selected else "CREATE TABLE")
 
+    def _skip_existing_table(self, statement: _Statement, kind: str) -> Result | None:
+        """Answer CREATE TABLE IF NOT EXISTS of a table that exists: a notice, and no lock."""
+        words = [token.upper for token in statement.tokens]
+        at = words.index(kind) + 1
+        if kind != "TABLE" or words[at : at + 3] != ["IF", "NOT", "EXISTS"]:
+            return None
+        (name, *_), after = ddl.name_list(statement.tokens, at + 3)
+        found = self._find(*name)
+        temporary = bool({"TEMP", "TEMPORARY"} & set(words[:at]))
+        if found is None or found.temporary != temporary or words[after : after + 1] == ["AS"]:
+            return None
+        return Result("CREATE TABLE", notices=[_skipped("Relation", found.name)])
+
     def _create_schema(self, statement: _Statement) -> Result:
         exists = statement.words(5)[2:5] == ["IF", "NOT", "EXISTS"]
         rest = statement.tokens[5 if exists else 2 :]
@@ -687,6 +710,8 @@ class Backend:
         if len(rest) > 1 and rest[1].upper not in ("AUTHORIZATION", "QUOTA"):
             raise syntax_error(rest[1].text)
         name = rest[0].value
+        if exists and name in catalog.schemas(self._run):
+            return Result("CREATE SCHEMA", notices=[_skipped("Schema", name)])
         self._begin_work([f"schema {name}"])
         self._run(f'CREATE SCHEMA {"IF NOT EXISTS " if exists else ""}"{name}"')
         return Result("CREATE SCHEMA")
@@ -706,7 +731,7 @@ class Backend:
             return self._append(*append)
         (name, *_), _ = ddl.name_list(statement.tokens, 2)
         relation = self._existing(*name)
-        self._begin_work([relation.key])
+        self._begin_work(relation.locks)
         self._all(ddl.alter_table(statement.text, relation))
         return Result("ALTER TABLE")
 
@@ -745,9 +770,7 @@ class Backend:
 
     def _masking_policy(self, statement: _Statement) -> Result:
         self._begin_work()
-        tag = privileges.masking_policy(
-            statement.text, statement.tokens, self._run, self._existing
-        )
+        tag = privileges.masking_policy(statement.text, statement.tokens, self._run, self._existing)
         return Result(tag)
 
     def _comment(self, _statement: _Statement) -> Result:
@@ -800,6 +823,10 @@ def _column(name: str, kind: RedshiftType, source: dml.Source | None) -> Column:
         number=source.number,
         nullable=source.column.nullable,
     )
+
+
+def _skipped(what: str, name: str) -> tuple[str, ServerError]:
+    return "INFO", ServerError("00000", f'{what} "{name}" already exists and will be skipped')
 
 
 _LOAD_TYPES = {

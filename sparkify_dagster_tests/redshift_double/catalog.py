@@ -53,6 +53,11 @@ class Relation:
         """The name that locks are held under."""
         return f"{self.schema}.{self.name}"
 
+    @property
+    def locks(self) -> list[str]:
+        """What a change must lock: nothing for a temporary table, which no other session sees."""
+        return [] if self.temporary else [self.key]
+
     def column(self, name: str) -> TableColumn | None:
         """Find a column by its folded name."""
         return next((column for column in self.columns if column.name == name), None)
@@ -153,7 +158,7 @@ def set_up(run: Runs) -> None:
         run(statement)
 
 
-_REDSHIFT_TYPE = f"""
+_REDSHIFT_TYPE = """
     coalesce(
         json_extract_string(t.comment, '$.types.' || '"' || c.column_name || '"'),
         CASE c.data_type
@@ -212,7 +217,8 @@ _SET_UP = [
             SELECT current_database() AS table_catalog,
                    CASE WHEN t.temporary THEN 'pg_temp_1' ELSE t.schema_name END AS table_schema,
                    t.table_name, c.column_name, CAST(c.column_index AS INTEGER) AS ordinal_position,
-                   c.column_default, CASE WHEN c.is_nullable THEN 'YES' ELSE 'NO' END AS is_nullable,
+                   c.column_default,
+                   CASE WHEN c.is_nullable THEN 'YES' ELSE 'NO' END AS is_nullable,
                    {_REDSHIFT_TYPE} AS declared
             FROM {INTERNAL}.relations t
             JOIN duckdb_columns() c

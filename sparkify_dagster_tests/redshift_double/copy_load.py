@@ -103,7 +103,9 @@ def target_columns(copy: Copy, relation: Relation) -> list[TableColumn]:
     for name in copy.columns:
         column = relation.column(name)
         if column is None:
-            raise ServerError("42703", f'column "{name}" of relation "{relation.name}" does not exist')
+            raise ServerError(
+                "42703", f'column "{name}" of relation "{relation.name}" does not exist'
+            )
         columns.append(column)
     if len(set(copy.columns)) != len(copy.columns):
         raise ServerError("42701", "column specified more than once")

@@ -11,9 +11,9 @@ from sqlglot import exp
 
 from . import dml, lexical, translate
 from .catalog import INTERNAL, Relation, Runs, comment_sql, dependents, relations_of, schemas
+from .column_types import RedshiftType, from_sql
 from .errors import ServerError, not_emulated, syntax_error
 from .lexical import Token
-from .column_types import RedshiftType, from_sql
 
 _identities = itertools.count(1)
 _DISTSTYLES = ("AUTO", "EVEN", "KEY", "ALL")
@@ -35,22 +35,37 @@ class Design:
         if self.diststyle == "KEY" and not self.distkey:
             raise ServerError("42601", "DISTSTYLE KEY requires a DISTKEY column")
         if self.distkey and self.diststyle not in ("", "KEY"):
-            raise ServerError(
-                "42601", f"cannot specify DISTKEY with DISTSTYLE {self.diststyle}"
-            )
+            raise ServerError("42601", f"cannot specify DISTKEY with DISTSTYLE {self.diststyle}")
 
 
 def _parenthesised(tokens: list[Token], start: int) -> tuple[list[str], int]:
     """Read `(a, b)` from a token on; give the names and the index after the bracket."""
     if start >= len(tokens) or tokens[start].text != "(":
         raise syntax_error(tokens[start].text if start < len(tokens) else "")
-    names = []
+    names: list[str] = []
     for index in range(start + 1, len(tokens)):
         if tokens[index].text == ")":
             return names, index + 1
         if tokens[index].text != ",":
             names.append(tokens[index].value)
     raise syntax_error("")
+
+
+def _key_attribute(tokens: list[Token], index: int, design: Design) -> int:
+    """Read DISTKEY (a) or SORTKEY (a, b); give the index after it."""
+    names, end = _parenthesised(tokens, index + 1)
+    if tokens[index].upper == "DISTKEY":
+        design.distkey = names[0]
+    else:
+        design.sortkey = names
+    return end
+
+
+_PLAIN_ATTRIBUTES = {
+    "SORTKEY": ("AUTO",),
+    "BACKUP": ("YES", "NO"),
+    "ENCODE": ("AUTO",),
+}
 
 
 def _attribute(tokens: list[Token], index: int, design: Design) -> int:
@@ -62,20 +77,11 @@ def _attribute(tokens: list[Token], index: int, design: Design) -> int:
             raise syntax_error(after)
         design.diststyle = after
         return index + 2
-    if word == "DISTKEY" and after == "(":
-        names, end = _parenthesised(tokens, index + 1)
-        design.distkey = names[0]
-        return end
     if word in ("COMPOUND", "INTERLEAVED") and after == "SORTKEY":
         return _attribute(tokens, index + 1, design)
-    if word == "SORTKEY" and after == "(":
-        design.sortkey, end = _parenthesised(tokens, index + 1)
-        return end
-    if word == "SORTKEY" and after == "AUTO":
-        return index + 2
-    if (word == "BACKUP" and after in ("YES", "NO")) or (word == "ENCODE" and after == "AUTO"):
-        return index + 2
-    return index
+    if word in ("DISTKEY", "SORTKEY") and after == "(":
+        return _key_attribute(tokens, index, design)
+    return index + 2 if after in _PLAIN_ATTRIBUTES.get(word, ()) else index
 
 
 def _split_attributes(text: str) -> tuple[str, Design]:
@@ -95,13 +101,15 @@ def _split_attributes(text: str) -> tuple[str, Design]:
     return lexical.replace(text, changes), design
 
 
-def _literal_default(node: exp.Expression) -> str:
-    for now in list(node.find_all(exp.CurrentTimestamp)):
-        stamp = exp.maybe_parse("CAST(now() AT TIME ZONE 'UTC' AS TIMESTAMP)", dialect="duckdb")
-        if now is node:
-            return stamp.sql(dialect="duckdb")
-        now.replace(stamp)
-    return translate.to_duckdb(node)
+_NOW = "CAST(now() AT TIME ZONE 'UTC' AS TIMESTAMP)"
+
+
+def _default_sql(node: exp.Expr) -> str:
+    """Write a DEFAULT, where the time is that of the insertion, not of the definition."""
+    now = node.find(exp.CurrentTimestamp)
+    if now is not None and now is not node:
+        raise not_emulated("a DEFAULT that computes with the time")
+    return translate.to_duckdb(node) if now is None else _NOW
 
 
 _IGNORED = (
@@ -144,7 +152,7 @@ def _definition(node: exp.ColumnDef, first: list[str]) -> Definition:
         if isinstance(kind, exp.NotNullColumnConstraint):
             result.nullable = bool(kind.args.get("allow_null"))
         elif isinstance(kind, exp.DefaultColumnConstraint):
-            result.default = _literal_default(kind.this)
+            result.default = _default_sql(kind.this)
         elif isinstance(kind, exp.GeneratedAsIdentityColumnConstraint):
             sequence = f"{INTERNAL}.identity_{next(_identities)}"
             start = kind.args.get("start") or exp.Literal.number(0)
@@ -247,13 +255,13 @@ def create_table(text: str, context: translate.Context) -> tuple[list[str], bool
     design.check([definition.name for definition in definitions])
     found = context.find(table.db.lower(), table.name.lower())
     if found is not None and exists and found.temporary == target.startswith("temp."):
-        return [], False
+        return [], False  # made by another session while this one waited for the lock
     notes = {"types": {definition.name: str(definition.type) for definition in definitions}}
     body = ", ".join(definition.sql() for definition in definitions)
     return [*first, f"{made} {target} ({body})", comment_sql(target, notes)], False
 
 
-def _reads(query: exp.Expression, context: translate.Context) -> list[str]:
+def _reads(query: exp.Expr, context: translate.Context) -> list[str]:
     names = {cte.alias_or_name for cte in query.find_all(exp.CTE)}
     keys = []
     for table in query.find_all(exp.Table):
@@ -402,9 +410,7 @@ def _drop_schema(parsed: Drop, name: str, run: Runs) -> list[str]:
         raise ServerError("3F000", f'schema "{name}" does not exist')
     held = relations_of(run, name)
     if held and not parsed.cascade:
-        raise ServerError(
-            "2BP01", f"cannot drop schema {name} because other objects depend on it"
-        )
+        raise ServerError("2BP01", f"cannot drop schema {name} because other objects depend on it")
     keys = {f"{name}.{relation}" for relation in held}
     views = _drop_views(run, keys, parsed.cascade, f"schema {name}")
     return [*views, f'DROP SCHEMA "{name}" CASCADE']
@@ -425,7 +431,9 @@ def _add_column(relation: Relation, action: exp.ColumnDef) -> list[str]:
         raise syntax_error("IF")
     new = _definition(action, [])
     if relation.column(new.name):
-        raise ServerError("42701", f'column "{new.name}" of relation "{relation.name}" already exists')
+        raise ServerError(
+            "42701", f'column "{new.name}" of relation "{relation.name}" already exists'
+        )
     if not new.nullable and new.default is None:
         raise ServerError("0A000", "ALTER TABLE ADD COLUMN defined as NOT NULL must have a default")
     # DuckDB adds no constrained columns, so the byte length of an added one is not checked.

@@ -13,9 +13,7 @@ from .lexical import Token
 from .system import VIEWS
 
 
-def parse_change(
-    text: str, tokens: list[Token], parse: Callable[[str], exp.Expression]
-) -> exp.Expression:
+def parse_change(text: str, tokens: list[Token], parse: Callable[[str], exp.Expr]) -> exp.Expr:
     """Parse INSERT, UPDATE, DELETE (FROM may be left out) or MERGE.
 
     Raises ServerError 42601, 0A000 for MERGE ... REMOVE DUPLICATES.
@@ -31,7 +29,7 @@ def parse_change(
     return tree
 
 
-def target(tree: exp.Expression) -> exp.Table:
+def target(tree: exp.Expr) -> exp.Table:
     """Give the table a statement changes. Raises ServerError 42601 if it is none."""
     table = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
     if not isinstance(table, exp.Table):
@@ -55,7 +53,7 @@ def _insert_columns(tree: exp.Insert, relation: Relation) -> list[TableColumn]:
     return columns
 
 
-def _is_untyped(node: exp.Expression) -> bool:
+def _is_untyped(node: exp.Expr) -> bool:
     inner = node.unalias()
     return isinstance(inner, exp.Literal | exp.Null | exp.Neg)
 
@@ -164,23 +162,23 @@ def _table_sources(table: exp.Table, find: Callable[[str, str], Relation | None]
     ]
 
 
-def _from_tables(select: exp.Select) -> list[exp.Expression]:
+def _from_tables(select: exp.Select) -> list[exp.Expr]:
     first = select.args.get("from_")
     joins = select.args.get("joins") or []
     return ([first.this] if first else []) + [join.this for join in joins]
 
 
-def sources(
-    tree: exp.Expression, find: Callable[[str, str], Relation | None]
-) -> list[Source | None]:
+def sources(tree: exp.Expr, find: Callable[[str, str], Relation | None]) -> list[Source | None]:
     """Trace the plain columns of a query to tables; empty where `*` cannot be followed."""
     if not isinstance(tree, exp.Select):
         return []
     ctes = {cte.alias_or_name for cte in tree.ctes}
     known: dict[str, list[Source]] = {}
     for item in _from_tables(tree):
-        real = isinstance(item, exp.Table) and (item.db or item.name not in ctes)
-        known[item.alias_or_name] = _table_sources(item, find) if real else []
+        is_cte = not item.text("db") and item.name in ctes
+        known[item.alias_or_name] = (
+            _table_sources(item, find) if isinstance(item, exp.Table) and not is_cte else []
+        )
     result: list[Source | None] = []
     for node in tree.expressions:
         inner = node.unalias()
@@ -193,7 +191,7 @@ def sources(
     return result
 
 
-def _trace(node: exp.Expression, known: dict[str, list[Source]]) -> Source | None:
+def _trace(node: exp.Expr, known: dict[str, list[Source]]) -> Source | None:
     if not isinstance(node, exp.Column):
         return None
     places = [known.get(node.table, [])] if node.table else list(known.values())
@@ -210,5 +208,3 @@ def spread(names: list[str | None], count: int) -> list[str | None]:
         return []
     at = names.index(None)
     return names[:at] + [None] * (count - len(names) + 1) + names[at + 1 :]
-
-

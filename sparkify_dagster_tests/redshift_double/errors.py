@@ -43,9 +43,7 @@ def not_emulated(feature: str) -> ServerError:
 
 def isolation_violation(detail: str = "") -> ServerError:
     """Answer a write conflict: XX000 with message 1023, never 40001."""
-    return ServerError(
-        "XX000", "1023", detail or "Serializable isolation violation on table - 0"
-    )
+    return ServerError("XX000", "1023", detail or "Serializable isolation violation on table - 0")
 
 
 def aborted_transaction() -> ServerError:
@@ -72,44 +70,86 @@ def _simple(sqlstate: str, template: str) -> Builder:
 
 _PATTERNS: list[tuple[str, Builder]] = [
     (
-        r"Table with name \"?(?:[^\s\".]+\.)?([^\s\".]+)\"? does not exist because schema \"(.+?)\"",
-        _simple("3F000", 'schema "{1}" does not exist'),
+        r"does not exist because schema \"(.+?)\" does not exist",
+        _simple("3F000", 'schema "{0}" does not exist'),
     ),
-    (r"Table with name \"?(.+?)\"? does not exist", _simple("42P01", 'relation "{0}" does not exist')),
+    (
+        r"Table with name \"?(.+?)\"? does not exist",
+        _simple("42P01", 'relation "{0}" does not exist'),
+    ),
     (r"View with name \"?(.+?)\"? does not exist", _simple("42P01", 'view "{0}" does not exist')),
-    (r"Schema with name \"?(.+?)\"? does not exist", _simple("3F000", 'schema "{0}" does not exist')),
-    (r"Function with name \"?(.+?)\"? does not exist", _simple("42883", "function {0} does not exist")),
-    (r"(?:Table|View) with name \"?(.+?)\"? already exists", _simple("42P07", 'Relation "{0}" already exists')),
-    (r"Schema with name \"?(.+?)\"? already exists", _simple("42P06", 'schema "{0}" already exists')),
+    (
+        r"Schema with name \"?(.+?)\"? does not exist",
+        _simple("3F000", 'schema "{0}" does not exist'),
+    ),
+    (
+        r"Function with name \"?(.+?)\"? does not exist",
+        _simple("42883", "function {0} does not exist"),
+    ),
+    (
+        r"(?:Table|View) with name \"?(.+?)\"? already exists",
+        _simple("42P07", 'Relation "{0}" already exists'),
+    ),
+    (
+        r"Schema with name \"?(.+?)\"? already exists",
+        _simple("42P06", 'schema "{0}" already exists'),
+    ),
     (
         r"Existing object \"?(.+?)\"? is of type (\w+), trying to (?:drop|replace with) type (\w+)",
         lambda match: ServerError("42809", f'"{match[1]}" is not a {match[3].lower()}'),
     ),
-    (r"Cannot drop entry \"(.+?)\"", _simple("2BP01", "cannot drop {0} because other objects depend on it")),
+    (
+        r"Cannot drop entry \"(.+?)\"",
+        _simple("2BP01", "cannot drop {0} because other objects depend on it"),
+    ),
     (r"Referenced column \"(.+?)\" not found", _simple("42703", 'column "{0}" does not exist')),
     (r"does not have a column named \"(.+?)\"", _simple("42703", 'column "{0}" does not exist')),
-    (r"Referenced table \"(.+?)\" not found", _simple("42P01", 'missing FROM-clause entry for table "{0}"')),
-    (r"Ambiguous reference to column name \"(.+?)\"", _simple("42702", 'column reference "{0}" is ambiguous')),
+    (
+        r"Referenced table \"(.+?)\" not found",
+        _simple("42P01", 'missing FROM-clause entry for table "{0}"'),
+    ),
+    (
+        r"Ambiguous reference to column name \"(.+?)\"",
+        _simple("42702", 'column reference "{0}" is ambiguous'),
+    ),
     (
         r"column \"(.+?)\" must appear in the GROUP BY clause",
-        _simple("42803", 'column "{0}" must appear in the GROUP BY clause or be used in an aggregate function'),
+        _simple(
+            "42803",
+            'column "{0}" must appear in the GROUP BY clause or be used in an aggregate function',
+        ),
     ),
-    (r"NOT NULL constraint failed: \S+\.(\S+)", _simple("XX000", "Cannot insert a NULL value into column {0}")),
+    (
+        r"NOT NULL constraint failed: \S+\.(\S+)",
+        _simple("XX000", "Cannot insert a NULL value into column {0}"),
+    ),
     (
         r"CHECK constraint failed .*strlen\(rtrim\(\"?(\w+)\"?, ' '\)\) <= (\d+)",
         _simple("22001", "value too long for type character varying({1})"),
     ),
     (r"Division by zero", _simple("22012", "Divide by zero")),
-    (r"Could not convert string '(.*?)' to (\w+)", _simple("22P02", 'invalid input syntax for type {1}: "{0}"')),
+    (
+        r"Could not convert string '(.*?)' to (\w+)",
+        _simple("22P02", 'invalid input syntax for type {1}: "{0}"'),
+    ),
     (r"(?:out of range|Overflow|Could not cast value)", _simple("22003", "Value out of range")),
     (
         r"cannot affect the same target row more than once",
         _simple("XX000", "Found multiple matches to update the same tuple."),
     ),
-    (r"(?i)write-write conflict|transaction conflict|conflict on tuple|Conflict on", lambda _: isolation_violation()),
+    (
+        r"(?i)write-write conflict|transaction conflict|conflict on tuple|Conflict on",
+        lambda _: isolation_violation(),
+    ),
     (r"syntax error at or near \"(.+?)\"", _simple("42601", 'syntax error at or near "{0}"')),
-    (r"table \S+ has (\d+) columns but (\d+) values", _simple("42601", "INSERT has more expressions than target columns")),
-    (r"No function matches the given name and argument types '(.+?)'", _simple("42883", "function {0} does not exist")),
+    (
+        r"table \S+ has (\d+) columns but (\d+) values",
+        _simple("42601", "INSERT has more expressions than target columns"),
+    ),
+    (
+        r"No function matches the given name and argument types '(.+?)'",
+        _simple("42883", "function {0} does not exist"),
+    ),
 ]
 
 

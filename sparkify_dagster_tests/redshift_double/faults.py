@@ -70,4 +70,3 @@ class Faults(list[Fault]):
             for fault in list(self)
             if (fault.when == "commit" and is_commit) or fault.matches(text)
         )
-

@@ -42,7 +42,7 @@ def parse_path(text: str) -> Path:
 
 
 def _is_bracket(rest: str) -> bool:
-    return rest.startswith("['") or rest.startswith('["')
+    return rest.startswith(("['", '["'))
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ def tokens(text: str) -> list[Token]:
             end = close + len(tag)
         piece = text[position:end]
         if piece in "'\"":
-            raise ServerError("42601", f"unterminated quoted string at or near \"{text[position:]}\"")
+            raise ServerError("42601", f'unterminated quoted string at or near "{text[position:]}"')
         if kind not in ("space", "comment"):
             found.append(Token(str(kind), piece, position, end))
         position = end

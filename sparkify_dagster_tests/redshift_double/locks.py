@@ -34,7 +34,9 @@ class Locks:
         return time.monotonic() - started
 
     def _wait(self, owner: int, session: int, deadline: float | None) -> None:
-        self._waits[session] = owner
+        if session not in self._waits:
+            self._waits[session] = owner
+            self._changed.notify_all()
         try:
             seen = owner
             while seen in self._waits:
@@ -49,6 +51,11 @@ class Locks:
                 raise ConnectionAbortedError("the double has stopped")
         finally:
             self._waits.pop(session, None)
+
+    def wait_for_waiter(self, seconds: float) -> bool:
+        """Wait until some session waits for a lock; False if none does in time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: bool(self._waits), seconds)
 
     def release(self, session: int) -> None:
         """Give back all locks of a session."""

@@ -1,5 +1,6 @@
 """What COPY reads: objects of S3, listed by a manifest or by a prefix."""
 
+import functools
 import gzip
 import json
 import threading
@@ -48,15 +49,27 @@ def _service_error(error: ClientError | BotoCoreError) -> ServerError:
     )
 
 
+@functools.cache
+def _session() -> boto3.session.Session:
+    """Share one session: reading botocore's service models is most of a client's cost."""
+    return boto3.session.Session()
+
+
 class Store:
     """S3 as the cluster sees it: an endpoint, and the region the cluster lives in."""
 
     def __init__(self, endpoint_url: str, region: str) -> None:
+        self._endpoint_url = endpoint_url
         self._region = region
-        self._client: Any = boto3.session.Session().client(
+        self._regions: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    @functools.cached_property
+    def _client(self) -> Any:
+        return _session().client(
             "s3",
-            endpoint_url=endpoint_url,
-            region_name=region,
+            endpoint_url=self._endpoint_url,
+            region_name=self._region,
             aws_access_key_id="redshift-double",
             aws_secret_access_key="redshift-double",
             config=Config(
@@ -67,16 +80,15 @@ class Store:
                 retries={"max_attempts": 2},
             ),
         )
-        self._regions: dict[str, str] = {}
-        self._lock = threading.Lock()
 
     def close(self) -> None:
         """Close the connections held."""
-        self._client.close()
+        if "_client" in self.__dict__:
+            self._client.close()
 
     def _check_region(self, bucket: str, region: str) -> None:
         """Raise what S3 answers a cluster of another region without COPY's REGION."""
-        with self._lock:
+        with self._lock:  # also makes the client once
             if bucket not in self._regions:
                 try:
                     answer = self._client.get_bucket_location(Bucket=bucket)
@@ -126,10 +138,13 @@ class Store:
             entries = content["entries"]
             return [(entry["url"], bool(entry.get("mandatory", False))) for entry in entries]
         except ServerError as error:
-            raise ServerError("XX000", f"Problem reading manifest file - {error.message}") from error
+            raise ServerError(
+                "XX000", f"Problem reading manifest file - {error.message}"
+            ) from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ServerError(
-                "XX000", "Problem reading manifest file - Manifest file is not in correct json format"
+                "XX000",
+                "Problem reading manifest file - Manifest file is not in correct json format",
             ) from error
 
     def _optional(self, entry: tuple[str, bool], region: str) -> S3Object | None:

@@ -54,9 +54,7 @@ class _Words:
 
 
 def _exists(run: Runs, kind: str, name: str) -> bool:
-    rows = run(
-        f"SELECT 1 FROM {INTERNAL}.principals WHERE kind = ? AND name = ?", [kind, name]
-    )
+    rows = run(f"SELECT 1 FROM {INTERNAL}.principals WHERE kind = ? AND name = ?", [kind, name])
     return bool(rows)
 
 

@@ -8,7 +8,7 @@ version 1 on, and numerics as scaled binary integers from version 2 on.
 import struct
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 from .errors import ServerError, not_emulated
@@ -25,6 +25,7 @@ TIMESTAMP, TIMESTAMPTZ, INTERVAL_DAY_TO_SECOND, NUMERIC = 1114, 1184, 1190, 1700
 SUPER, VARBYTE = 4000, 6551
 
 _EPOCH = datetime(2000, 1, 1)
+_WIDE = Context(prec=60)
 _SIZES = {
     BOOLEAN: 1, SMALLINT: 2, INTEGER: 4, BIGINT: 8, REAL: 4, DOUBLE: 8,
     DATE: 4, TIME: 8, TIMESTAMP: 8, TIMESTAMPTZ: 8, INTERVAL_DAY_TO_SECOND: 8,
@@ -122,14 +123,12 @@ def _microseconds(span: timedelta) -> int:
 
 
 def _numeric(value: Any, column: Column) -> bytes:
-    scaled = int(Decimal(value).scaleb(column.scale))
+    scaled = int(_WIDE.scaleb(Decimal(value), column.scale))
     return scaled.to_bytes(8 if column.precision <= 18 else 16, "big", signed=True)
 
 
 def _clock(value: time) -> int:
-    return (
-        (value.hour * 60 + value.minute) * 60 + value.second
-    ) * 1_000_000 + value.microsecond
+    return ((value.hour * 60 + value.minute) * 60 + value.second) * 1_000_000 + value.microsecond
 
 
 def _timestamptz(value: datetime) -> int:

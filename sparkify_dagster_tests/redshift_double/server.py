@@ -75,9 +75,7 @@ class RedshiftDouble:
             _, certificate, key = certificates.make(Path(self._directory.name))
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificate, key)
-        self._duck = duckdb.connect(
-            ":memory:", config={"integer_division": "true", "threads": "2"}
-        )
+        self._duck = duckdb.connect(":memory:", config={"integer_division": "true", "threads": "2"})
         self._duck.execute("SET python_enable_replacements = false")
         self._duck.execute("SET GLOBAL TimeZone = 'UTC'")
         self._duck.execute(f"ATTACH ':memory:' AS \"{self.database}\"")
@@ -164,6 +162,10 @@ class RedshiftDouble:
             return cursor.execute(sql, parameters).fetchall()
         finally:
             cursor.close()
+
+    def wait_for_waiter(self, seconds: float) -> bool:
+        """Wait until some session waits for a table lock; False if none does in time."""
+        return self._shared.locks.wait_for_waiter(seconds)
 
     def texts(self, pattern: str = "") -> list[str]:
         """Give the texts of the recorded statements that hold a piece of text."""

@@ -1,5 +1,6 @@
 """One connection: start-up, authentication and the extended query protocol."""
 
+import contextlib
 import hashlib
 import hmac
 import secrets
@@ -65,7 +66,7 @@ class _Prepared:
 @dataclass
 class _Portal:
     prepared: _Prepared
-    parameters: list[exp.Expression]
+    parameters: list[exp.Expr]
     formats: list[int] = field(default_factory=list)
 
 
@@ -103,10 +104,8 @@ class Session:
         if self._backend is not None:
             backend, self._backend = self._backend, None
             backend.close()
-        try:
+        with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
         if self._input is not None:
             self._input.close()
         self._socket.close()
@@ -116,10 +115,8 @@ class Session:
         backend = self._backend
         if backend is not None:
             backend.interrupt()
-        try:
+        with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
 
     def _read(self, count: int) -> bytes:
         raw = self._input.read(count)
@@ -443,9 +440,8 @@ class Session:
     def _cut(self, record: Statement, last_words: bytes = b"") -> None:
         """End the connection as a lost network does, once the client waits for its answer.
 
-        What is already on its way is read first, or the system would answer the client with
-        a reset at one time and an end of file at another. The answers of earlier messages
-        (BindComplete) are lost too.
+        What is already on its way is read first: unread bytes would make the system answer
+        the client with a reset at one time and an end of file at another.
         """
         record.outcome = "cut"
         self._out.clear()
@@ -480,7 +476,7 @@ _NULLS = {
 }
 
 
-def _typed_null(oid: int) -> exp.Expression:
+def _typed_null(oid: int) -> exp.Expr:
     """Stand in for a parameter whose value is not known yet."""
     kind = _NULLS.get(oid, "VARCHAR(65535)")
     return exp.Cast(this=exp.null(), to=exp.DataType.build(kind, dialect="redshift"))

@@ -50,7 +50,9 @@ def parse_set(tokens: list[Token]) -> tuple[str, str]:
         raise syntax_error(tokens[start + 1].text if len(tokens) > start + 1 else "")
     name = _known(tokens[start].value)
     rest = tokens[start + 2 :]
-    value = DEFAULTS[name] if rest[0].upper == "DEFAULT" and rest[0].kind == "word" else _value(rest)
+    value = (
+        DEFAULTS[name] if rest[0].upper == "DEFAULT" and rest[0].kind == "word" else _value(rest)
+    )
     if name in _FIXED and value.lower() not in _FIXED[name]:
         raise not_emulated(f"SET {name} TO {value}")
     if name == "statement_timeout" and not value.isdigit():

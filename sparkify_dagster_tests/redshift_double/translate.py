@@ -5,6 +5,7 @@ that must agree on every result catch the mistakes of either. What Redshift refu
 refused here too, and what cannot be carried out faithfully is refused loudly.
 """
 
+import itertools
 import logging
 import re
 from collections.abc import Callable
@@ -19,9 +20,9 @@ from sqlglot.errors import ErrorLevel, SqlglotError
 
 from . import lexical
 from .catalog import INTERNAL, Relation
+from .column_types import RedshiftType, from_sql
 from .errors import ServerError, not_emulated, refused, syntax_error
 from .system import VIEWS
-from .column_types import RedshiftType, from_sql
 
 _DIALECT = "redshift"
 # Unsupported notations raise here; sqlglot's warnings would only repeat them.
@@ -41,10 +42,10 @@ class Context:
     database: str
     now: datetime
     transaction_start: datetime
-    parameters: list[exp.Expression] = field(default_factory=list)
+    parameters: list[exp.Expr] = field(default_factory=list)
 
 
-def parse(text: str) -> exp.Expression:
+def parse(text: str) -> exp.Expr:
     """Parse one statement.
 
     Raises ServerError 42601 where it does not parse or is no SQL the double knows.
@@ -57,7 +58,7 @@ def parse(text: str) -> exp.Expression:
         raise syntax_error(near[1] if near else text.strip()[:40]) from error
     tree = trees[0]
     if tree is None or isinstance(tree, exp.Command):
-        raise syntax_error(text.split()[0])
+        raise syntax_error(text.split(maxsplit=1)[0])
     return tree
 
 
@@ -78,7 +79,7 @@ _NOT_EMULATED_FUNCTIONS = {
 
 
 def _refuse_words(tokens: list[lexical.Token]) -> None:
-    for token, after in zip(tokens, tokens[1:], strict=False):
+    for token, after in itertools.pairwise(tokens):
         if token.kind != "word" or after.text != "(":
             continue
         if token.upper in _REFUSED_FUNCTIONS:
@@ -109,7 +110,7 @@ _DATE_PARTS = {"SECOND", "SECONDS", "MILLISECOND", "MILLISECONDS", "MICROSECOND"
                "MICROSECONDS", "MS", "US", "MSEC", "USEC", "EPOCH"}  # fmt: skip
 
 
-def _refuse_node(node: exp.Expression) -> None:
+def _refuse_node(node: exp.Expr) -> None:
     if isinstance(node, exp.Filter):
         raise refused("FILTER on an aggregate")
     if isinstance(node, exp.NullSafeEQ | exp.NullSafeNEQ):
@@ -134,7 +135,7 @@ def _refuse_node(node: exp.Expression) -> None:
         raise not_emulated("DATEDIFF in weeks")
 
 
-def refuse(tree: exp.Expression) -> None:
+def refuse(tree: exp.Expr) -> None:
     """Refuse what Redshift does not accept anywhere in a statement.
 
     Raises ServerError 0A000 or 42601.
@@ -145,28 +146,30 @@ def refuse(tree: exp.Expression) -> None:
         raise syntax_error(tree.key)
 
 
-def literal(value: Any) -> exp.Expression:
+def _typed_text(value: Any) -> tuple[str, str] | None:
+    if isinstance(value, float):
+        return repr(value), "DOUBLE"
+    if isinstance(value, Decimal):
+        scale = max(0, -int(value.as_tuple().exponent))
+        digits = max(len(value.as_tuple().digits), scale + 1)
+        return format(value, "f"), f"DECIMAL({min(38, digits)},{scale})"
+    if isinstance(value, datetime):
+        return value.isoformat(" "), "TIMESTAMPTZ" if value.tzinfo else "TIMESTAMP"
+    if isinstance(value, date | time):
+        return value.isoformat(), "DATE" if isinstance(value, date) else "TIME"
+    return None
+
+
+def literal(value: Any) -> exp.Expr:
     """Write a bound parameter as the literal Redshift would infer it to be."""
     if value is None:
         return exp.null()
     if isinstance(value, bool):
         return exp.Boolean(this=value)
     if isinstance(value, int):
-        kind = "INT" if -(2**31) <= value < 2**31 else "BIGINT"
-        return _cast(str(value), kind)
-    if isinstance(value, float):
-        return _cast(repr(value), "DOUBLE")
-    if isinstance(value, Decimal):
-        scale = max(0, -int(value.as_tuple().exponent))
-        digits = max(len(value.as_tuple().digits), scale + 1)
-        return _cast(format(value, "f"), f"DECIMAL({min(38, digits)},{scale})")
-    if isinstance(value, datetime):
-        return _cast(value.isoformat(" "), "TIMESTAMPTZ" if value.tzinfo else "TIMESTAMP")
-    if isinstance(value, date):
-        return _cast(value.isoformat(), "DATE")
-    if isinstance(value, time):
-        return _cast(value.isoformat(), "TIME")
-    return exp.Literal.string(str(value))
+        return _cast(str(value), "INT" if -(2**31) <= value < 2**31 else "BIGINT")
+    typed = _typed_text(value)
+    return _cast(*typed) if typed else exp.Literal.string(str(value))
 
 
 def _cast(text: str, kind: str) -> exp.Cast:
@@ -177,19 +180,19 @@ def _stored_type(kind: RedshiftType) -> exp.DataType:
     return exp.DataType.build(kind.stored, dialect="duckdb")
 
 
-def _anonymous(name: str, *arguments: exp.Expression) -> exp.Anonymous:
+def _anonymous(name: str, *arguments: exp.Expr) -> exp.Anonymous:
     return exp.Anonymous(this=name, expressions=list(arguments))
 
 
-def _internal(name: str, *arguments: exp.Expression) -> exp.Expression:
+def _internal(name: str, *arguments: exp.Expr) -> exp.Expr:
     return exp.Dot(this=exp.to_identifier(INTERNAL), expression=_anonymous(name, *arguments))
 
 
-def _number(value: int) -> exp.Literal:
+def _number(value: int) -> exp.Expr:
     return exp.Literal.number(value)
 
 
-def _rewrite_cast(node: exp.Cast | exp.TryCast) -> exp.Expression:
+def _rewrite_cast(node: exp.Cast) -> exp.Expr:
     kind = from_sql(node.to)
     plain = type(node)(this=node.this, to=_stored_type(kind))
     if kind.is_text:
@@ -205,7 +208,7 @@ _MICROSECONDS = {
 }  # fmt: skip
 
 
-def _rewrite_product(node: exp.Mul) -> exp.Expression:
+def _rewrite_product(node: exp.Mul) -> exp.Expr:
     """Scale constant intervals in BIGINT: DuckDB's own factor is limited to 32 bits."""
     for factor, interval in ((node.this, node.expression), (node.expression, node.this)):
         if not isinstance(interval, exp.Interval) or not isinstance(interval.this, exp.Literal):
@@ -222,7 +225,7 @@ def _rewrite_product(node: exp.Mul) -> exp.Expression:
     return node
 
 
-def _rewrite_concat(node: exp.Concat) -> exp.Expression:
+def _rewrite_concat(node: exp.Concat) -> exp.Expr:
     """Keep NULL contagious: DuckDB's CONCAT skips NULLs, Redshift's does not."""
     result = node.expressions[0]
     for part in node.expressions[1:]:
@@ -230,19 +233,19 @@ def _rewrite_concat(node: exp.Concat) -> exp.Expression:
     return exp.paren(result)
 
 
-def _rewrite_like(node: exp.Like | exp.ILike) -> exp.Expression:
+def _rewrite_like(node: exp.Like | exp.ILike) -> exp.Expr:
     if isinstance(node.parent, exp.Escape):
         return node
     return exp.Escape(this=node.copy(), expression=exp.Literal.string("\\"))
 
 
-def _rewrite_sha2(node: exp.SHA2) -> exp.Expression:
+def _rewrite_sha2(node: exp.SHA2) -> exp.Expr:
     if (node.text("length") or "256") not in ("0", "256"):
         raise not_emulated("SHA2 of other lengths than 256")
     return _anonymous("sha256", node.this)
 
 
-def _rewrite_regexp_replace(node: exp.RegexpReplace) -> exp.Expression:
+def _rewrite_regexp_replace(node: exp.RegexpReplace) -> exp.Expr:
     if node.args.get("position") or node.args.get("modifiers"):
         raise not_emulated("REGEXP_REPLACE with a position or flags")
     replacement = node.args.get("replacement") or exp.Literal.string("")
@@ -251,19 +254,23 @@ def _rewrite_regexp_replace(node: exp.RegexpReplace) -> exp.Expression:
     )
 
 
-def _timestamp(value: datetime) -> exp.Expression:
+def _timestamp(value: datetime) -> exp.Expr:
     return _cast(value.isoformat(" "), "TIMESTAMP")
 
 
-def _rewrite_now(node: exp.CurrentTimestamp, context: Context) -> exp.Expression:
+def _rewrite_now(node: exp.CurrentTimestamp, context: Context) -> exp.Expr:
     """SYSDATE is the transaction's start; GETDATE the statement's, in whole seconds."""
     if node.args.get("sysdate"):
         return _timestamp(context.transaction_start)
     return _timestamp(context.now.replace(microsecond=0))
 
 
-def _rewrite_function(node: exp.Expression, context: Context) -> exp.Expression:
-    name = node.name.upper() if isinstance(node, exp.Anonymous) else node.sql_name()
+def _sql_name(node: exp.Func) -> str:
+    return str(node.sql_name())
+
+
+def _rewrite_function(node: exp.Func, context: Context) -> exp.Expr:
+    name = node.name.upper() if isinstance(node, exp.Anonymous) else _sql_name(node)
     value = context.functions.get(name)
     if value is None:
         if name == "OCTET_LENGTH":
@@ -274,19 +281,10 @@ def _rewrite_function(node: exp.Expression, context: Context) -> exp.Expression:
     return exp.Literal.string(value)
 
 
-def _rewrite_node(node: exp.Expression, context: Context) -> exp.Expression:
-    if isinstance(node, exp.Cast | exp.TryCast):
-        return _rewrite_cast(node)
-    if isinstance(node, exp.Mul):
-        return _rewrite_product(node)
-    if isinstance(node, exp.Concat):
-        return _rewrite_concat(node)
-    if isinstance(node, exp.Like | exp.ILike):
-        return _rewrite_like(node)
-    if isinstance(node, exp.SHA2):
-        return _rewrite_sha2(node)
-    if isinstance(node, exp.RegexpReplace):
-        return _rewrite_regexp_replace(node)
+def _rewrite_node(node: exp.Expr, context: Context) -> exp.Expr:
+    for kind, rule in _RULES:
+        if isinstance(node, kind):
+            return rule(node)
     if isinstance(node, exp.CurrentTimestamp):
         return _rewrite_now(node, context)
     if isinstance(node, exp.Func):
@@ -294,8 +292,20 @@ def _rewrite_node(node: exp.Expression, context: Context) -> exp.Expression:
     return node
 
 
-def _replace_parameters(tree: exp.Expression, context: Context) -> exp.Expression:
-    def replace(node: exp.Expression) -> exp.Expression:
+Rule = Callable[[Any], exp.Expr]
+_RULES: list[tuple[type[exp.Expr], Rule]] = [
+    (exp.Cast, _rewrite_cast),
+    (exp.Mul, _rewrite_product),
+    (exp.Concat, _rewrite_concat),
+    (exp.Like, _rewrite_like),
+    (exp.ILike, _rewrite_like),
+    (exp.SHA2, _rewrite_sha2),
+    (exp.RegexpReplace, _rewrite_regexp_replace),
+]
+
+
+def _replace_parameters(tree: exp.Expr, context: Context) -> exp.Expr:
+    def replace(node: exp.Expr) -> exp.Expr:
         number = lexical.parameter_number(node.name) if isinstance(node, exp.Column) else None
         if number is None:
             return node
@@ -306,7 +316,7 @@ def _replace_parameters(tree: exp.Expression, context: Context) -> exp.Expressio
     return tree.transform(replace)
 
 
-def _point_tables(tree: exp.Expression, context: Context) -> None:
+def _point_tables(tree: exp.Expr, context: Context) -> None:
     """Send catalog and monitoring views to the double's own, and drop the database name."""
     for table in list(tree.find_all(exp.Table)):
         if table.catalog:
@@ -327,13 +337,13 @@ def _point_system_view(table: exp.Table, context: Context) -> None:
     table.replace(exp.Subquery(this=source, alias=exp.TableAlias(this=exp.to_identifier(name))))
 
 
-def _enclosing_query(node: exp.Expression, argument: exp.Expression) -> exp.Select | None:
+def _enclosing_query(node: exp.Expr, argument: exp.Expr) -> exp.Select | None:
     """Build a query that gives one aggregate's argument, within the same sources."""
     select = node.find_ancestor(exp.Select)
     if select is None:
         return None
     withs = []
-    holder: exp.Expression | None = select
+    holder: exp.Expr | None = select
     while holder is not None:
         with_ = holder.args.get("with_")
         if with_ is not None:
@@ -351,7 +361,7 @@ def _enclosing_query(node: exp.Expression, argument: exp.Expression) -> exp.Sele
     return probe
 
 
-def _argument_type(node: exp.Expression, context: Context) -> str:
+def _argument_type(node: exp.Expr, context: Context) -> str:
     probe = _enclosing_query(node, node.this)
     if probe is None:
         return ""
@@ -364,7 +374,7 @@ def _argument_type(node: exp.Expression, context: Context) -> str:
 _INTEGERS = {"TINYINT", "SMALLINT", "INTEGER"}
 
 
-def _type_aggregates(tree: exp.Expression, context: Context) -> None:
+def _type_aggregates(tree: exp.Expr, context: Context) -> None:
     """Give SUM and AVG over integers Redshift's types.
 
     SUM of SMALLINT and INTEGER is BIGINT, of BIGINT NUMERIC(38,0); AVG of integers is an
@@ -374,24 +384,24 @@ def _type_aggregates(tree: exp.Expression, context: Context) -> None:
         kind = _argument_type(node, context)
         if kind not in _INTEGERS | {"BIGINT", "HUGEINT"}:
             continue
-        outer = node
+        outer: exp.Expr = node
         while isinstance(outer.parent, exp.Window | exp.IgnoreNulls) and outer.arg_key == "this":
             outer = outer.parent
-        whole: exp.Expression = outer.copy()
+        whole: exp.Expr = outer.copy()
         if isinstance(node, exp.Avg):
             whole = _anonymous("trunc", whole)
         target = "BIGINT" if kind in _INTEGERS else "DECIMAL(38,0)"
         outer.replace(exp.Cast(this=whole, to=exp.DataType.build(target, dialect="duckdb")))
 
 
-def fold_names(tree: exp.Expression) -> None:
+def fold_names(tree: exp.Expr) -> None:
     """Fold every identifier to lower case, quoted ones too, as Redshift does by default."""
     for identifier in tree.find_all(exp.Identifier):
         identifier.set("this", identifier.name.lower())
         identifier.set("quoted", True)
 
 
-def rewrite(tree: exp.Expression, context: Context) -> exp.Expression:
+def rewrite(tree: exp.Expr, context: Context) -> exp.Expr:
     """Turn a parsed query or DML statement into one that DuckDB runs to the same end.
 
     Raises ServerError for what Redshift refuses or the double does not carry out.
@@ -412,13 +422,13 @@ def rewrite(tree: exp.Expression, context: Context) -> exp.Expression:
     return tree
 
 
-def to_duckdb(tree: exp.Expression) -> str:
+def to_duckdb(tree: exp.Expr) -> str:
     """Write DuckDB SQL.
 
     Raises ServerError 0A000 where sqlglot knows no equivalent.
     """
     try:
-        return tree.sql(dialect="duckdb", unsupported_level=ErrorLevel.RAISE)
+        return tree.sql(dialect="duckdb", unsupported_level=ErrorLevel.RAISE, comments=False)
     except SqlglotError as error:
         raise not_emulated(str(error)) from error
 
@@ -436,7 +446,15 @@ _CAST_NAMES = {
 }  # fmt: skip
 
 
-def _default_name(node: exp.Expression) -> str:
+def _function_name(node: exp.Func) -> str:
+    if isinstance(node, exp.CurrentTimestamp):
+        return "timestamp" if node.args.get("sysdate") else "getdate"
+    if isinstance(node, exp.Anonymous):
+        return node.name
+    return _FUNCTION_NAMES.get(node.key, node.sql_name())
+
+
+def _default_name(node: exp.Expr) -> str:
     """Name an unaliased result column as PostgreSQL does."""
     if isinstance(node, exp.Column | exp.Alias):
         return node.output_name
@@ -446,21 +464,15 @@ def _default_name(node: exp.Expression) -> str:
         return inner if inner != "?column?" else _CAST_NAMES.get(kind, kind)
     if isinstance(node, exp.Paren | exp.Window):
         return _default_name(node.this)
-    if isinstance(node, exp.CurrentTimestamp):
-        return "timestamp" if node.args.get("sysdate") else "getdate"
-    if isinstance(node, exp.Anonymous):
-        return node.name.lower()
     if isinstance(node, exp.Func) and not isinstance(node, exp.Binary | exp.Connector):
-        return _FUNCTION_NAMES.get(node.key, node.sql_name().lower())
+        return _function_name(node)
     return "?column?"
 
 
-def result_names(tree: exp.Expression) -> list[str | None]:
+def result_names(tree: exp.Expr) -> list[str | None]:
     """Give the names of a query's columns as written; None stands for what `*` expands to."""
     while isinstance(tree, exp.SetOperation | exp.Subquery):
         tree = tree.this
     if not isinstance(tree, exp.Select):
         return []
-    return [
-        None if node.is_star else _default_name(node).lower() for node in tree.expressions
-    ]
+    return [None if node.is_star else _default_name(node).lower() for node in tree.expressions]
