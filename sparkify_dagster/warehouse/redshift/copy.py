@@ -1,5 +1,6 @@
 """COPY from S3 by manifest, into a landing table and from there into the staging table."""
 
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from sparkify_dagster.warehouse.base import (
 from sparkify_dagster.warehouse.copy_statement import CopyStatement, parse_copy
 from sparkify_dagster.warehouse.redshift.errors import LOAD_FAILED, ServerError
 from sparkify_dagster.warehouse.redshift.load_errors import Origins, Steps
+from sparkify_dagster.warehouse.redshift.uploads import PartSizes
 from sparkify_dagster.warehouse.statements import Keyword, read_statement, render
 
 if TYPE_CHECKING:
@@ -65,13 +67,19 @@ class Copier:
         COPY cannot tell a row the file it is from, so each file takes a COPY of its own, into a
         landing table whose default says it.
         """
+        region = self._lake.objects.region
+        if self._session.uploads.prefix.region != region:
+            raise WarehouseError(
+                f"SPARKIFY_MANIFEST_PREFIX={self._session.uploads.prefix.root!r}: COPY reads from "
+                f"one region at a time, and the lake is in {region}; choose a bucket there"
+            )
         for file in files:
             # COPY counts an empty file as no file at all.
             if file.size:
                 load = _Load(
                     urls=[self._lake.url(file.name)],
                     is_compressed=file.name.endswith(".gz"),
-                    region=self._lake.objects.region,
+                    region=region,
                     source_file=file.name,
                 )
                 self._load(load, max_errors)
@@ -84,7 +92,10 @@ class Copier:
             WarehouseError: fewer or more objects were loaded than written.
         """
         uploaded = self._session.uploads.put_parts(
-            parts, self._folder, self._session.settings.part_bytes, self._session.settings.slices
+            parts,
+            self._folder,
+            self._text_columns(),
+            PartSizes(self._session.settings.part_bytes, self._session.settings.slices),
         )
         if not uploaded:
             return self._result
@@ -131,6 +142,10 @@ class Copier:
             f"{error}\nWhich lines cannot be told: SYS_LOAD_ERROR_DETAIL and STL_LOAD_ERRORS show "
             "nothing to this database user."
         )
+
+    def _text_columns(self) -> list[str]:
+        text = render(read_statement(self._step.landing), {"source_file": ""})
+        return re.findall(r"^    (\w+) VARCHAR", text, re.MULTILINE)
 
     def _render(self, load: _Load, max_errors: int) -> str:
         role = self._session.settings.iam_role

@@ -3,6 +3,7 @@
 import gzip
 import json
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -19,12 +20,32 @@ _LEAST_PART = 4 << 20  # bytes; about 1 MB compressed, below which Redshift gain
 _GZIP_LEVEL = 1
 
 
+Origin = tuple[str, int]  # file, line in it
+
+
 @dataclass(frozen=True)
 class UploadedPart:
     """A compressed part on S3, and where each of its lines is from."""
 
     url: str
-    origins: Sequence[tuple[str, int]]  # file, line in it
+    origins: Sequence[Origin]  # of its lines
+
+
+@dataclass(frozen=True)
+class PartSizes:
+    """Into how many parts objects are put."""
+
+    most_bytes: int  # of a part, before compression
+    slices: int  # of the cluster
+
+    def count(self, total: int) -> int:
+        """Return the number of parts for `total` bytes.
+
+        A multiple of the slices, unless the parts would be too small to gain by it.
+        """
+        wanted = -(-total // self.most_bytes)
+        even = -(-wanted // self.slices) * self.slices
+        return max(1, wanted, min(even, total // _LEAST_PART))
 
 
 class Uploads:
@@ -45,12 +66,17 @@ class Uploads:
         return self._put(f"{len(self._names):05d}.manifest", json.dumps(manifest).encode())
 
     def put_parts(
-        self, parts: Sequence[Part], folder: Path, part_bytes: int, slices: int
+        self, parts: Sequence[Part], folder: Path, texts: Sequence[str], sizes: PartSizes
     ) -> list[UploadedPart]:
-        """Compress and write parts, about even in size and as many as keep all slices busy."""
+        """Compress and write parts, about even in size and as many as keep all slices busy.
+
+        A number at one of the keys `texts` is put in quotes: COPY prints a number that goes into
+        a text column with 17 digits, so 4.6 would become 4.5999999999999996.
+        """
         total = sum(part.path.stat().st_size for part in parts)
         uploaded: list[UploadedPart] = []
-        for origins in _cut(parts, folder, total / _part_count(total, part_bytes, slices)):
+        lines = _lines(parts, texts)
+        for origins in _cut(lines, folder, total / sizes.count(total)):
             path = _part_path(folder, len(uploaded))
             url = self._put(f"{len(self._names):05d}.json.gz", path)
             uploaded.append(UploadedPart(url, origins))
@@ -75,17 +101,12 @@ def _part_path(folder: Path, number: int) -> Path:
     return folder / f"upload-{number:05d}.json.gz"
 
 
-def _part_count(total: int, part_bytes: int, slices: int) -> int:
-    wanted = -(-total // part_bytes)
-    even = -(-wanted // slices) * slices
-    return max(1, wanted, min(even, total // _LEAST_PART))
-
-
-def _cut(parts: Sequence[Part], folder: Path, part_bytes: float) -> Iterator[list[tuple[str, int]]]:
+def _cut(
+    lines: Iterator[tuple[Origin, bytes]], folder: Path, part_bytes: float
+) -> Iterator[list[Origin]]:
     """Write the lines into compressed files of about `part_bytes`; yield each one's origins."""
-    lines = _lines(parts)
     for number in count():
-        origins: list[tuple[str, int]] = []
+        origins: list[Origin] = []
         room = part_bytes
         with gzip.open(_part_path(folder, number), "wb", _GZIP_LEVEL) as output:
             for origin, line in lines:
@@ -99,7 +120,10 @@ def _cut(parts: Sequence[Part], folder: Path, part_bytes: float) -> Iterator[lis
         yield origins
 
 
-def _lines(parts: Sequence[Part]) -> Iterator[tuple[tuple[str, int], bytes]]:
+def _lines(parts: Sequence[Part], texts: Sequence[str]) -> Iterator[tuple[Origin, bytes]]:
+    # A quote inside a text is escaped, so the key cannot be found there.
+    bare = re.compile(rf'"({"|".join(texts)})"\s*:\s*(-?\d[^,}}\s]*)'.encode())
     for part in parts:
         with part.path.open("rb") as stream:
-            yield from zip(part.origins, stream, strict=True)
+            for origin, line in zip(part.origins, stream, strict=True):
+                yield origin, bare.sub(rb'"\1":"\2"', line)
