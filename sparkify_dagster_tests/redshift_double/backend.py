@@ -114,6 +114,11 @@ class Backend:
 
     # -- running DuckDB ---------------------------------------------------------------
 
+    def name_application(self, name: str) -> None:
+        """Take over the application's name from the start-up packet."""
+        self._settings["application_name"] = name
+        self._saved = (dict(self._settings), self._last_copy_id)
+
     def _run(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
         try:
             return self._duck.execute(sql, parameters).fetchall()

@@ -190,6 +190,7 @@ class Session:
             self._flush()
             return False
         self._backend = self._settings.new_backend(self._id, user)
+        self._backend.name_application(parameters.get("application_name", ""))
         self._welcome(parameters)
         if any(fault.what in ("cut_after", "cut_mid") for fault in faults):
             return False

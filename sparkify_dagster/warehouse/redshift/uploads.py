@@ -75,8 +75,7 @@ class Uploads:
         """
         total = sum(part.path.stat().st_size for part in parts)
         uploaded: list[UploadedPart] = []
-        lines = _lines(parts, texts)
-        for origins in _cut(lines, folder, total / sizes.count(total)):
+        for origins in _cut(parts, folder, texts, total / sizes.count(total)):
             path = _part_path(folder, len(uploaded))
             url = self._put(f"{len(self._names):05d}.json.gz", path)
             uploaded.append(UploadedPart(url, origins))
@@ -102,15 +101,18 @@ def _part_path(folder: Path, number: int) -> Path:
 
 
 def _cut(
-    lines: Iterator[tuple[Origin, bytes]], folder: Path, part_bytes: float
+    parts: Sequence[Part], folder: Path, texts: Sequence[str], part_bytes: float
 ) -> Iterator[list[Origin]]:
     """Write the lines into compressed files of about `part_bytes`; yield each one's origins."""
+    # A quote inside a text is escaped, so the key cannot be found there.
+    bare = re.compile(rf'"({"|".join(texts)})"\s*:\s*(-?\d[^,}}\s]*)'.encode())
+    lines = _lines(parts)
     for number in count():
         origins: list[Origin] = []
         room = part_bytes
         with gzip.open(_part_path(folder, number), "wb", _GZIP_LEVEL) as output:
             for origin, line in lines:
-                output.write(line)
+                output.write(bare.sub(rb'"\1":"\2"', line))
                 origins.append(origin)
                 room -= len(line)
                 if room <= 0:
@@ -120,10 +122,7 @@ def _cut(
         yield origins
 
 
-def _lines(parts: Sequence[Part], texts: Sequence[str]) -> Iterator[tuple[Origin, bytes]]:
-    # A quote inside a text is escaped, so the key cannot be found there.
-    bare = re.compile(rf'"({"|".join(texts)})"\s*:\s*(-?\d[^,}}\s]*)'.encode())
+def _lines(parts: Sequence[Part]) -> Iterator[tuple[Origin, bytes]]:
     for part in parts:
         with part.path.open("rb") as stream:
-            for origin, line in zip(part.origins, stream, strict=True):
-                yield origin, bare.sub(rb'"\1":"\2"', line)
+            yield from zip(part.origins, stream, strict=True)
