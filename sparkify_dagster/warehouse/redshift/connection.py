@@ -51,6 +51,7 @@ class Connection:
         """
         self.place = settings.place
         login = _login(settings)
+        self._password = login.get("password", "")
         try:
             # The driver's timeout holds for each read, so COPY would be cut: it is set anew below.
             self._driver = redshift_connector.connect(
@@ -66,7 +67,7 @@ class Connection:
             )
         except Exception as error:
             # The exception's own text could repeat what the driver was given.
-            raise _connect_error(settings, login, error) from None
+            raise _connect_error(settings, self._password, error) from None
         longest = max(settings.statement_timeout, settings.lock_timeout)
         self._driver._usock.settimeout(
             longest + _ANSWER_GRACE if settings.statement_timeout else None
@@ -138,8 +139,10 @@ class Connection:
     def _error(self, place: str, error: Exception) -> WarehouseError:
         answer = error.args[0] if error.args else None
         if isinstance(error, Error) and isinstance(answer, dict):
-            code, text = answer.get("C", ""), answer.get("M", "")
-            return ServerError(place, code, text, answer.get("D", ""))
+            message, detail = (
+                _without_secrets(answer.get(field, ""), self._password) for field in "MD"
+            )
+            return ServerError(place, answer.get("C", ""), message, detail)
         if isinstance(error, _DRIVER_REFUSES):
             return WarehouseError(f"{place}: the driver refuses it: {error}")
         self.is_usable = False
@@ -226,15 +229,13 @@ def _secret(settings: RedshiftSettings) -> dict[str, Any]:
     return found | {"port": port}
 
 
-def _connect_error(
-    settings: RedshiftSettings, login: dict[str, Any], error: Exception
-) -> WarehouseError:
+def _connect_error(settings: RedshiftSettings, password: str, error: Exception) -> WarehouseError:
     """Return what an exception while logging in means; secrets that it repeats are left out."""
     where = f"{settings.place}: no connection"
     answer = error.args[0] if error.args else None
     if isinstance(answer, dict):
         detail = "Check REDSHIFT_USER and REDSHIFT_PASSWORD." * (answer.get("C") == "28000")
-        text = _without_secrets(str(answer.get("M", "")), login)
+        text = _without_secrets(answer.get("M", ""), password)
         return ServerError(where, answer.get("C", ""), text, detail)
     if isinstance(error, (BotoCoreError, ClientError)):
         return _aws_error(where, error)
@@ -243,11 +244,12 @@ def _connect_error(
         return Unreachable(f"{where}: AWS names no endpoint; is the cluster paused?")
     # The driver puts what happened on the network second.
     cause = error.args[1] if len(error.args) > 1 else error
-    reason = _without_secrets(str(cause), login)
+    reason = _without_secrets(str(cause), password)
     if isinstance(cause, (OSError, struct.error)):
         return _network_error(where, cause, reason)
-    if "BrokenPipe" in reason:
-        return Unreachable(f"{where}: the server broke it off")
+    if "BrokenPipe" in reason or "refuses SSL" in reason:
+        # The driver says the latter of a server that hangs up, too.
+        return Unreachable(f"{where}: the server broke it off, or does not speak TLS")
     return WarehouseError(f"{where}: {reason}")
 
 
@@ -274,6 +276,5 @@ def _aws_error(what: str, error: Exception) -> WarehouseError:
     return Unreachable(text) if code in _PASSING_AWS else WarehouseError(text)
 
 
-def _without_secrets(text: str, login: dict[str, Any]) -> str:
-    password = login.get("password")
+def _without_secrets(text: str, password: str) -> str:
     return text.replace(password, "***") if password else text
