@@ -59,6 +59,8 @@ def loaded(stage: Stage, lake: Path) -> Stage:
     for step in (songs(stage.lake), table("songs")):
         change(stage.warehouse(), step)
     stage.double.statements.clear()
+    # The double takes a third of a transaction's time to answer these.
+    stage.double.denied_views |= {"sys_query_history", "sys_query_detail"}
     return stage
 
 
