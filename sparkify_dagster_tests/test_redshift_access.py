@@ -164,6 +164,8 @@ def test_a_cluster_without_an_endpoint_is_waited_for(
 
 # --- whole runs
 
+SUITE = ("python", "-m", "pytest", "-q", "-rs", "-m", "redshift", "-p", "no:cacheprovider")
+CLUSTER = str(Path(__file__).with_name("test_redshift_cluster.py"))
 JOB = ("dagster", "job", "execute", "-m", "sparkify_dagster.definitions", "-j", "sparkify_etl")
 TOKEN = "vErY-sEcReT-session-token"
 
@@ -222,3 +224,27 @@ def test_a_run_that_cannot_log_in_tells_no_secret(
     assert b"no connection" in left
     for word in (PASSWORD, "Quite-wrong-9d2c", AWS_KEY, TOKEN):
         assert word.encode() not in left
+
+
+def test_the_cluster_suite_is_rehearsed(stage: Stage, s3_url: str, run_command: Run) -> None:
+    """What `make test-redshift` does on a cluster; whether it holds there, only a cluster tells."""
+
+    def suite(**changes: str) -> subprocess.CompletedProcess[str]:
+        variables = environment(stage, s3_url) | changes
+        words = "manifests_and_parts or insert_takes or number_too_large or costs"
+        return run_command(*SUITE, CLUSTER, "-k", words, **variables)
+
+    unasked = suite()
+    assert unasked.returncode == 5
+    assert "not run: no cluster is given" in unasked.stdout
+    asked = suite(SPARKIFY_TEST_REDSHIFT="yes")
+    assert asked.returncode == 0, asked.stdout
+    assert "3 passed" in asked.stdout
+    schemas = "SELECT schema_name FROM information_schema.schemata WHERE catalog_name = 'dev'"
+    assert {"staging", "analytics"}.isdisjoint(name for (name,) in stage.double.rows(schemas))
+    assert stage.bucket.keys("manifests/") == []
+    change(stage.warehouse(), lambda session: session.run("CREATE TABLE staging.kept (a INTEGER)"))
+    refused = suite(SPARKIFY_TEST_REDSHIFT="yes")
+    assert refused.returncode == 2
+    assert "already has" in refused.stdout + refused.stderr
+    assert stage.rows("staging.kept") == []

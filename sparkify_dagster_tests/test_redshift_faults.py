@@ -1,6 +1,5 @@
 """Faults on the wire: the warehouse holds the old or the new state, and the message helps."""
 
-import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -341,27 +340,6 @@ def test_a_failed_copy_leaves_the_old_state(
 
 
 # --- runs that meet
-
-
-def test_two_runs_take_turns(stage: Stage, lake: Path, expected: dict[str, list]) -> None:
-    stage.bucket.put_folder(lake)
-    failures: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            load_all(stage.warehouse(lock_timeout=60), stage.lake)
-        except BaseException as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=run) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(120)
-    assert failures == []
-    for name, rows in expected.items():
-        if name != "staging.load_changes":
-            assert stage.rows(name) == rows, name
 
 
 def test_a_run_that_waits_too_long_is_told(loaded: Stage) -> None:
