@@ -6,7 +6,7 @@ export DAGSTER_HOME ?= $(CURDIR)/.dagster
 export DAGSTER_DISABLE_TELEMETRY := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help run ui test test-ui screenshots lint lock clean
+.PHONY: help run ui test test-ui test-redshift screenshots lint lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -42,6 +42,9 @@ test-ui: $(VENV)/.dev  ## the UI in a real browser (Debian: apt-get install chro
 
 screenshots: $(VENV)/.dev  ## the browser test, writing the pictures of the README anew
 	SPARKIFY_SCREENSHOTS=1 $(BIN)/python -m pytest -m browser
+
+test-redshift: $(VENV)/.dev  ## the Redshift suite on a real cluster: REDSHIFT_... and SPARKIFY_MANIFEST_PREFIX name it
+	SPARKIFY_TEST_REDSHIFT=yes $(BIN)/python -m pytest -rs -m redshift sparkify_dagster_tests/test_redshift_cluster.py || test $$? -eq 5
 
 lint: $(VENV)/.dev  ## style, types, layers
 	$(BIN)/ruff format --check .

@@ -468,6 +468,7 @@ VIEWS = (
 )
 BOOKKEEPING = (
     "load_lock",
+    "commits",
     "table_versions",
     "loaded_files",
     "loads",

@@ -41,7 +41,7 @@ class LoadError(WarehouseError):
         self.bad_lines = tuple(bad_lines[:SHOWN_LINES])
         self.count = len(bad_lines) if count is None else count
         shown = "\n".join(f"  {line}" for line in self.bad_lines)
-        more = self.count - len(self.bad_lines)
+        more = self.count - len({(line.file, line.line) for line in self.bad_lines})
         super().__init__(
             f"{table}: {self.count} line(s) of the source cannot be loaded; the table is as it was."
             f" Correct the files and run again.\n{shown}" + (f"\n  and {more} more" * bool(more))
@@ -107,6 +107,13 @@ class Session(Protocol):
             LoadError: more lines than `max_errors` allows do not fit.
         """
 
+    def costs(self) -> dict[str, float | int]:
+        """Return what the transaction took, once it is committed; empty where it is not known.
+
+        Keys: `queries`, `elapsed_seconds`, `queue_seconds`, `execution_seconds`, `returned_rows`,
+        `returned_bytes`, `scanned_rows`, `scanned_bytes`.
+        """
+
 
 class Warehouse(Protocol):
     """An engine that holds the tables."""
@@ -117,6 +124,7 @@ class Warehouse(Protocol):
     def transaction(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
         """Run `body` in one transaction of its own session: all of it is visible, or nothing.
 
+        The schemas exist. Transactions take turns, so `body` sees all that others committed.
         `body` may be called again after a fault that passes, so it changes nothing outside the
         session. `label` names the asset and job to a DBA.
         """

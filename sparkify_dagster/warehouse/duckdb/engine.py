@@ -89,6 +89,10 @@ class DuckDBSession:
         carry_out = copy_checked if self._check_lines else copy_fast
         return carry_out(self, step, source, max_errors, self._folder)
 
+    def costs(self) -> dict[str, float | int]:
+        """Return nothing: DuckDB keeps no account of past statements."""
+        return {}
+
 
 class DuckDBWarehouse:
     """A DuckDB file that holds the tables."""
