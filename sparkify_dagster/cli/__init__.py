@@ -11,6 +11,7 @@ COMMANDS = {
     "run": ("run", "Run the main job and print tables, checks and what to look at next."),
     "sample-data": ("sample_data", "Write a sample lake in the exact layout of the real one."),
     "grants": ("grants", "Create the Redshift roles of loaders and analysts, with their rights."),
+    "infra": ("infra", "Provision Redshift on AWS, look at it, delete it."),
 }
 
 
