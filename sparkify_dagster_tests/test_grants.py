@@ -8,16 +8,25 @@ from click.testing import CliRunner, Result
 
 from sparkify_dagster.access import NAMES, PERSONAL
 from sparkify_dagster.cli import main
-from sparkify_dagster.loading.schema import prepare
+from sparkify_dagster.loading.schema import created_name, prepare
 from sparkify_dagster.settings import load_settings
-from sparkify_dagster.tables import USERS
+from sparkify_dagster.tables import TABLES, USERS, VIEWS
 from sparkify_dagster.warehouse import open_warehouse
 from sparkify_dagster.warehouse.statements import read_statement
 from sparkify_dagster_tests.access_double import AccessDouble, access_double
 from sparkify_dagster_tests.redshift_double import Fault
 
 MASK = "MASKING POLICY sparkify_hidden_name"
-OTHERS = "analytics.artists, analytics.songplays, analytics.songs, analytics.time, analytics.times"
+OTHERS = ", ".join(
+    sorted(
+        name
+        for name in (
+            *(table.qualified_name for table in TABLES.values()),
+            *map(created_name, VIEWS),
+        )
+        if name.startswith("analytics.") and name != "analytics.users"
+    )
+)
 ALWAYS = [
     "GRANT USAGE, CREATE ON SCHEMA staging, analytics TO ROLE sparkify_loader",
     "GRANT ALL ON ALL TABLES IN SCHEMA staging, analytics TO ROLE sparkify_loader",
