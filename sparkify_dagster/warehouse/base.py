@@ -90,6 +90,13 @@ class Session(Protocol):
     def run(self, text: str) -> list[Row]:
         """Run a trivial statement given as text in Redshift's dialect; return its rows."""
 
+    def select(self, text: str) -> tuple[list[str], list[Row]]:
+        """Run a query that a person wrote, in Redshift's dialect; return column names and rows.
+
+        Raises:
+            WarehouseError: the engine refuses it, with the engine's reason.
+        """
+
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
         """Insert rows from Python, in few round trips."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from sqlglot.errors import SqlglotError
 
 from sparkify_dagster.warehouse.base import (
     CopyResult,
@@ -61,6 +62,14 @@ class DuckDBSession:
             return []
         self.statements.append(text)
         return self._connection.execute(text).fetchall()
+
+    def select(self, text: str) -> tuple[list[str], list[Row]]:
+        """Run a query that a person wrote, in Redshift's dialect; return column names and rows."""
+        try:
+            rows = self.run(text)
+        except (duckdb.Error, SqlglotError) as error:
+            raise WarehouseError(str(error)) from error
+        return [column[0] for column in self._connection.description or []], rows
 
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
         """Insert rows from Python in one statement, as JSON that DuckDB unpacks."""
