@@ -8,6 +8,7 @@ Developer Guide, "COPY from JSON format", "Data conversion parameters", "Load er
 
 import gzip
 import json
+import re
 import shutil
 import zlib
 from collections.abc import Iterator, Sequence
@@ -42,6 +43,10 @@ _SEPARATOR = "\x01"  # between the fields of a spooled record; not allowed in JS
 _NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 # Milliseconds since 1970 of the first and last moment that Python's datetime can say as well.
 _FIRST_MOMENT, _LAST_MOMENT = -62_135_596_800_000, 253_402_300_799_999
+# What DuckDB takes for a JSON number, in lower case.
+_ENDLESS = "('nan', '-nan', 'inf', '-inf', 'infinity', '-infinity')"
+# A comma before the closing brace, or blanks that may hide one.
+_DOUBTFUL_ENDINGS = ("',}'", "' }'", "chr(9) || '}'", "chr(13) || '}'")
 _SHOWN_BYTES = 400  # of a malformed text
 _SHOWN_CHARACTERS = 100
 _KEY_TWICE = (
@@ -96,10 +101,10 @@ def copy_fast(
     paths = _paths(source, folder)
     if not paths:
         return CopyResult()
-    session.run_native(f"CREATE TEMP VIEW {plan.landing} AS {_fast_select(plan, paths)}")
     try:
+        session.run_native(f"CREATE TEMP VIEW {plan.landing} AS {_fast_select(plan, paths)}")
         rows = session.execute(step.insert)
-    except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException) as error:
+    except (duckdb.DataError, duckdb.InvalidInputException, duckdb.IOException) as error:
         raise FastCopyRefused(str(error)) from error
     session.run_native(f"DROP VIEW {plan.landing}")
     return CopyResult(rows=rows)
@@ -249,7 +254,13 @@ def _fast_select(plan: _Plan, paths: Sequence[Path]) -> str:
         for column in plan.columns
     }
     fine = " AND ".join(
-        [f"key_count = {len(structure)}", *(_fast_test(column) for column in plan.columns)]
+        [
+            f"key_count = {len(structure)}",
+            *(_fast_test(column) for column in plan.columns),
+            # DuckDB takes a comma before the closing brace; no other brace or bracket is left.
+            *(f"NOT ends_with(json, {ending})" for ending in _DOUBTFUL_ENDINGS),
+            r"NOT contains(json, '\u0000')",
+        ]
     )
     # The test stands in the list of columns: as a filter it would be pushed below the parsing of
     # the object, which then runs twice.
@@ -264,9 +275,14 @@ def _fast_select(plan: _Plan, paths: Sequence[Path]) -> str:
         f"SELECT {named}{stamp} FROM ("
         f"SELECT from_json_strict(json, {_native(json.dumps(structure))}) AS fields, "
         "len(json_keys(json)) AS key_count, json, filename "
-        f"FROM read_json_objects({_list([str(path) for path in paths])}, "
+        f"FROM read_json_objects({_list([_literal_path(path) for path in paths])}, "
         f"format = 'newline_delimited', filename = true, maximum_object_size = {_OBJECT_BYTES}))"
     )
+
+
+def _literal_path(path: Path) -> str:
+    """Return a path in which DuckDB finds no pattern."""
+    return re.sub(r"([*?\[])", r"[\1]", str(path))
 
 
 def _fast_value(column: Column) -> str:
@@ -289,14 +305,19 @@ def _fast_test(column: Column) -> str:
     if column.type in _INTEGERS or column.type == "TIMESTAMP":
         target = "BIGINT" if column.type == "TIMESTAMP" else column.type
         test = f"CAST(CAST({field} AS {target}) AS VARCHAR) = {field}"
+        if column.type == "TIMESTAMP":
+            test += f" AND CAST({field} AS BIGINT) BETWEEN {_FIRST_MOMENT} AND {_LAST_MOMENT}"
     elif column.type == "DOUBLE":
         # true and false arrive as 1 and 0.
         is_number = f"CASE WHEN {field} IN (0, 1) THEN {kind} <> 'BOOLEAN' ELSE true END"
         test = f"isfinite({field}) AND {is_number}"
     else:
-        # An object or a list arrives as its text.
+        # An object or a list arrives as its text; NaN, which is no JSON, as its name.
         looks_nested = f"{field} LIKE '{{%' OR {field} LIKE '[%'"
-        is_text = f"CASE WHEN {looks_nested} THEN {kind} = 'VARCHAR' ELSE true END"
+        looks_endless = f"strlen({field}) <= 9 AND lower({field}) IN {_ENDLESS}"
+        is_text = (
+            f"CASE WHEN {looks_nested} OR ({looks_endless}) THEN {kind} = 'VARCHAR' ELSE true END"
+        )
         test = f"strlen({field}) <= {column.limit} AND {is_text}"
     return f"({test})" if column.required else f"COALESCE({test}, true)"
 
@@ -485,16 +506,16 @@ def _refuse_vanished_keys(
     Raises:
         LoadError: naming the file and the key.
     """
-    group, where = ("file", "file") if plan.stamps_file else ("0", "files")
+    group, where = ("GROUP BY file", "file's") if plan.stamps_file else ("", "files'")
     vanished = []
     for column in plan.columns:
         key = str(column.steps[0])
         for file, lines, line in session.run_native(
-            f"SELECT min(file), count(*), max(line) FROM checked GROUP BY {group} "
+            f"SELECT min(file), count(*), max(line) FROM checked {group} "
             f"HAVING count(*) > 1 AND NOT bool_or(list_contains(keys, {_native(key)})) "
             "ORDER BY 1"
         ):
-            reason = f"key {key!r} is in none of the {where}'s {lines} objects"
+            reason = f"key {key!r} is in none of the {where} {lines} objects"
             vanished.append(BadLine(files[file], line, column.name, reason))
     if vanished:
         raise LoadError(table, vanished)
