@@ -259,7 +259,8 @@ def _fast_select(plan: _Plan, paths: Sequence[Path]) -> str:
             *(_fast_test(column) for column in plan.columns),
             # DuckDB takes a comma before the closing brace; no other brace or bracket is left.
             *(f"NOT ends_with(json, {ending})" for ending in _DOUBTFUL_ENDINGS),
-            r"NOT contains(json, '\u0000')",
+            # Redshift's text has no U+0000. With the backslash, the search takes ten times as long.
+            "NOT contains(json, 'u0000')",
         ]
     )
     # The test stands in the list of columns: as a filter it would be pushed below the parsing of
