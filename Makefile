@@ -6,7 +6,7 @@ export DAGSTER_HOME ?= $(CURDIR)/.dagster
 export DAGSTER_DISABLE_TELEMETRY := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help run ui test lint lock clean
+.PHONY: help run ui test test-ui screenshots lint lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -35,7 +35,13 @@ ui: $(VENV)/.run $(DAGSTER_HOME)/dagster.yaml  ## the Dagster UI on http://127.0
 	$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
 
 test: $(VENV)/.dev  ## the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not browser and not redshift"
+
+test-ui: $(VENV)/.dev  ## the UI in a real browser (Debian: apt-get install chromium)
+	$(BIN)/python -m pytest -m browser
+
+screenshots: $(VENV)/.dev  ## the browser test, writing the pictures of the README anew
+	SPARKIFY_SCREENSHOTS=1 $(BIN)/python -m pytest -m browser
 
 lint: $(VENV)/.dev  ## style, types, layers
 	$(BIN)/ruff format --check .

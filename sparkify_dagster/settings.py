@@ -7,8 +7,10 @@ import datetime as dt
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -16,6 +18,8 @@ TARGETS = ("duckdb", "redshift")
 DEFAULT_LAKE = "data/sample-lake"
 DEFAULT_DUCKDB_PATH = "data/sparkify.duckdb"
 DEFAULT_PARTITION_START = dt.date(2018, 11, 1)
+DEFAULT_SCHEDULE_CRON = "0 3 * * *"
+DEFAULT_TIMEZONE = "UTC"
 
 
 class SettingError(click.ClickException):
@@ -36,6 +40,11 @@ class Settings:
     partition_end: dt.date | None
     lock_timeout: int  # seconds to wait for another run
     copy_max_errors: int  # MAXERROR of COPY, in lines
+    automation: bool  # sensors and schedules start switched on
+    schedule_cron: str  # of the nightly run; Dagster checks it when it makes the schedule
+    timezone: str  # of schedule_cron, an IANA name
+    alert_webhook: str | None = field(repr=False)  # a secret: who has it can post
+    ui_url: str | None  # where people reach the UI, without a slash at the end
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -66,6 +75,11 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         partition_end=end,
         lock_timeout=whole_number(env, "SPARKIFY_LOCK_TIMEOUT", default=300),
         copy_max_errors=whole_number(env, "SPARKIFY_COPY_MAX_ERRORS", default=0),
+        automation=_choice(env, "SPARKIFY_AUTOMATION", ("off", "on")) == "on",
+        schedule_cron=env.get("SPARKIFY_SCHEDULE_CRON") or DEFAULT_SCHEDULE_CRON,
+        timezone=_timezone(env, "SPARKIFY_TIMEZONE"),
+        alert_webhook=_web_address(env, "SPARKIFY_ALERT_WEBHOOK", is_secret=True),
+        ui_url=_web_address(env, "SPARKIFY_UI_URL"),
     )
 
 
@@ -101,6 +115,32 @@ def _date(env: Mapping[str, str], name: str) -> dt.date | None:
         return dt.date.fromisoformat(value)
     except ValueError:
         raise SettingError(f"{name}={value!r}: allowed is a date as 2018-11-01") from None
+
+
+def _timezone(env: Mapping[str, str], name: str) -> str:
+    value = env.get(name) or DEFAULT_TIMEZONE
+    try:
+        return ZoneInfo(value).key
+    except (KeyError, ValueError, OSError):
+        # Not found, not a name at all, or the name of a folder of zones.
+        raise SettingError(
+            f"{name}={value!r}: allowed is an IANA time zone as UTC or Europe/Berlin"
+        ) from None
+
+
+def _web_address(env: Mapping[str, str], name: str, is_secret: bool = False) -> str | None:
+    value = env.get(name)
+    if not value:
+        return None
+    try:
+        parts = urlsplit(value)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address or not value.isascii() or not value.isprintable() or " " in value:
+        shown = " (its value is a secret and not shown)" if is_secret else f"={value!r}"
+        raise SettingError(f"{name}{shown}: allowed is an address as https://host/path")
+    return value.rstrip("/") if not is_secret else value
 
 
 def _sample_days(lake: str) -> tuple[dt.date, dt.date] | None:

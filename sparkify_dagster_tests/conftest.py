@@ -15,7 +15,7 @@ REAL_DATA = REPOSITORY.parent / "shared" / "data" / "sparkify_real.tar.gz"
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in list(os.environ):
+    for name in set(os.environ) - {"SPARKIFY_SCREENSHOTS"}:
         if name.startswith(("SPARKIFY_", "REDSHIFT_", "AWS_", "DAGSTER_")):
             monkeypatch.delenv(name)
 

@@ -123,7 +123,10 @@ class _Handler(BaseHTTPRequestHandler):
     def list_objects(self, query: dict[str, list[str]]) -> None:
         prefix = query.get("prefix", [""])[0]
         start = int(query.get("continuation-token", ["0"])[0])
-        keys = sorted(key for key in self.server_state.objects if key.startswith(prefix))
+        after = query.get("start-after", [""])[0]
+        keys = sorted(
+            key for key in self.server_state.objects if key.startswith(prefix) and key > after
+        )
         shown = keys[start : start + PAGE]
         more = start + PAGE < len(keys)
         contents = "".join(

@@ -2,6 +2,9 @@
 
 import dagster as dg
 
+from sparkify_dagster.automation.freshness import daily_freshness
+from sparkify_dagster.settings import load_settings
+
 LAKE_ASSETS = [
     dg.AssetSpec(
         "log_data",
@@ -12,6 +15,8 @@ LAKE_ASSETS = [
         kinds={"json"},
         owners=["team:data-platform"],
         tags={"layer": "lake"},
+        # The sensor new_log_files reports the newest file.
+        freshness_policy=daily_freshness(load_settings()),
     ),
     dg.AssetSpec(
         "song_data",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from sparkify_dagster.assets.common import LoadConfig, asset_arguments, load_table
+from sparkify_dagster.automation.freshness import daily_freshness
 from sparkify_dagster.loading.staging import StagingResult, load_events, load_songs
 from sparkify_dagster.resources import LakeResource, WarehouseResource
 from sparkify_dagster.settings import load_settings
@@ -41,6 +42,7 @@ def _file_checks(table: Table) -> list[dg.AssetCheckSpec]:
 @dg.asset(
     **asset_arguments(STAGING_EVENTS),
     partitions_def=daily_partitions(),
+    freshness_policy=daily_freshness(load_settings()),
     check_specs=_file_checks(STAGING_EVENTS),
 )
 def staging_events(

@@ -23,7 +23,10 @@ class ResetConfig(dg.Config):
     confirm: str = ""
 
 
-@dg.op(description="Drops all tables and views of the platform and creates them empty.")
+@dg.op(
+    description="Drops all tables and views of the platform and creates them empty.",
+    pool="warehouse",
+)
 def drop_and_create_tables(
     context: dg.OpExecutionContext, config: ResetConfig, warehouse: WarehouseResource
 ) -> None:

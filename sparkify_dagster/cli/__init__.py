@@ -10,6 +10,7 @@ from dotenv import load_dotenv
 COMMANDS = {
     "run": ("run", "Run the main job and print tables, checks and what to look at next."),
     "sample-data": ("sample_data", "Write a sample lake in the exact layout of the real one."),
+    "infra": ("infra", "Provision Redshift on AWS, look at it, delete it."),
 }
 
 

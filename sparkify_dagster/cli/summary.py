@@ -1,5 +1,7 @@
 """The page that `sparkify run` ends with, read from what Dagster recorded of the run."""
 
+from collections.abc import Sequence
+
 import dagster as dg
 from rich.console import Console
 from rich.table import Table as Grid
@@ -37,7 +39,7 @@ def print_summary(tag: str, value: str, settings: Settings) -> bool:
     return fine
 
 
-def _row_counts(events: list[dg.EventLogEntry]) -> dict[str, tuple[int, float]]:
+def _row_counts(events: Sequence[dg.EventLogEntry]) -> dict[str, tuple[int, float]]:
     """Return rows and seconds by table."""
     found = {}
     for event in events:
@@ -53,7 +55,7 @@ def _row_counts(events: list[dg.EventLogEntry]) -> dict[str, tuple[int, float]]:
     return found
 
 
-def _checks(events: list[dg.EventLogEntry]) -> list[dg.AssetCheckEvaluation]:
+def _checks(events: Sequence[dg.EventLogEntry]) -> list[dg.AssetCheckEvaluation]:
     found = [
         event.dagster_event.asset_check_evaluation_data
         for event in events

@@ -31,6 +31,14 @@ class SourceFile:
     line_count: int | None = None  # JSON objects in it, once read
 
 
+@dataclass(frozen=True)
+class Page:
+    """A stretch of a listing."""
+
+    files: list[SourceFile]
+    resume_after: str | None  # the last name looked at, or None where the listing ended
+
+
 class Lake(Protocol):
     """Where the source files are."""
 
@@ -48,6 +56,16 @@ class Lake(Protocol):
 
         Raises:
             LakeError: the lake cannot be listed, or holds no song file at all.
+        """
+
+    def list_songs_page(self, after: str, limit: int) -> Page:
+        """Return the song files among the next `limit` names behind `after`, by name.
+
+        For listings too long to be made at once; "" begins one. The cost is that of `limit` names,
+        whatever the lake holds.
+
+        Raises:
+            LakeError: the lake cannot be listed.
         """
 
     def url(self, name: str) -> str:

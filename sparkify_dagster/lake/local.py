@@ -1,6 +1,7 @@
 """A lake in a local folder."""
 
 import hashlib
+import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -11,6 +12,7 @@ from sparkify_dagster.lake.base import (
     LOG_PREFIX,
     SONG_PREFIX,
     LakeError,
+    Page,
     SourceFile,
     event_day,
     is_song_file,
@@ -18,6 +20,7 @@ from sparkify_dagster.lake.base import (
 from sparkify_dagster.lake.jsonpaths import parse_jsonpaths
 from sparkify_dagster.lake.objects import decompress, split_objects
 
+SONG_LAYOUT = "A/B/C/TR*.json"
 _CHUNK = 4 << 20  # bytes
 
 
@@ -36,7 +39,21 @@ class LocalLake:
 
     def list_songs(self) -> list[SourceFile]:
         """Return all song files, by name."""
-        return self._list(SONG_PREFIX, "A/B/C/TR*.json", is_song_file)
+        return self._list(SONG_PREFIX, SONG_LAYOUT, is_song_file)
+
+    def list_songs_page(self, after: str, limit: int) -> Page:
+        """Return the song files among the next `limit` names behind `after`, by name."""
+        top = self._top(SONG_PREFIX, SONG_LAYOUT)
+        try:
+            found = list(itertools.islice(_names_after(str(top), SONG_PREFIX, after), limit))
+        except OSError as error:
+            raise _not_listed(error) from error
+        files = [
+            file
+            for name, entry in found
+            if is_song_file(name) and (file := _as_listed(name, entry)) is not None
+        ]
+        return Page(files, found[-1][0] if len(found) == limit else None)
 
     def url(self, name: str) -> str:
         """Return the path of a file."""
@@ -98,21 +115,26 @@ class LocalLake:
         layout: str,
         wanted: Callable[[str], bool],
     ) -> list[SourceFile]:
+        top = self._top(prefix, layout)
+        files = []
+        try:
+            for entry in _walk(str(top)):
+                name = prefix + os.path.relpath(entry.path, top).replace(os.sep, "/")
+                if wanted(name) and (file := _as_listed(name, entry)) is not None:
+                    files.append(file)
+        except OSError as error:
+            raise _not_listed(error) from error
+        if not files:
+            raise LakeError(f"{top}: holds no file {prefix}{layout}")
+        return sorted(files, key=lambda file: file.name)
+
+    def _top(self, prefix: str, layout: str) -> Path:
         top = self._folder / prefix
         if not top.is_dir():
             raise LakeError(
                 f"SPARKIFY_LAKE={self.root!r}: holds no folder {prefix} (expected {prefix}{layout})"
             )
-        files = []
-        for entry in _walk(str(top)):
-            name = prefix + os.path.relpath(entry.path, top).replace(os.sep, "/")
-            if wanted(name):
-                status = entry.stat()
-                version = str(status.st_mtime_ns)
-                files.append(SourceFile(name, status.st_size, version, event_day(name)))
-        if not files:
-            raise LakeError(f"{top}: holds no file {prefix}{layout}")
-        return sorted(files, key=lambda file: file.name)
+        return top
 
 
 def _walk(top: str) -> Iterator[os.DirEntry[str]]:
@@ -124,6 +146,35 @@ def _walk(top: str) -> Iterator[os.DirEntry[str]]:
                     pending.append(entry.path)
                 else:
                     yield entry
+
+
+def _names_after(folder: str, prefix: str, after: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Yield the files whose names follow `after`, in the order in which S3 would list them."""
+    with os.scandir(folder) as entries:
+        children = sorted(
+            ((f"{prefix}{entry.name}{'/' if entry.is_dir() else ''}", entry) for entry in entries),
+            key=lambda child: child[0],
+        )
+    for name, entry in children:
+        if not name.endswith("/"):
+            if name > after:
+                yield name, entry
+        elif name >= after or after.startswith(name):
+            # All names in a folder begin with its own, so any other folder is wholly before.
+            yield from _names_after(entry.path, name, after)
+
+
+def _as_listed(name: str, entry: os.DirEntry[str]) -> SourceFile | None:
+    """Return what the listing tells of a file, or None where it has gone in the meantime."""
+    try:
+        status = entry.stat()
+    except FileNotFoundError:
+        return None
+    return SourceFile(name, status.st_size, str(status.st_mtime_ns), event_day(name))
+
+
+def _not_listed(error: OSError) -> LakeError:
+    return LakeError(f"{error.filename}: cannot be listed ({error.strerror})")
 
 
 def _unreadable(file: SourceFile, error: OSError) -> LakeError:

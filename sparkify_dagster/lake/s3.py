@@ -1,5 +1,6 @@
 """A lake on S3."""
 
+import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,6 +11,7 @@ from sparkify_dagster.lake.base import (
     LOG_PREFIX,
     SONG_PREFIX,
     LakeError,
+    Page,
     SourceFile,
     event_day,
     is_song_file,
@@ -45,6 +47,12 @@ class S3Lake:
     def list_songs(self) -> list[SourceFile]:
         """Return all song files, by name."""
         return self._list(SONG_PREFIX, "A/B/C/TR*.json", is_song_file)
+
+    def list_songs_page(self, after: str, limit: int) -> Page:
+        """Return the song files among the next `limit` names behind `after`, by name."""
+        found = list(itertools.islice(self.objects.list_below(SONG_PREFIX, after), limit))
+        files = [self._as_listed(*one) for one in found if is_song_file(one[0])]
+        return Page(files, found[-1][0] if len(found) == limit else None)
 
     def url(self, name: str) -> str:
         """Return the address of a file."""
@@ -109,23 +117,21 @@ class S3Lake:
         return [self.objects.get(file.name, file.version) for file in batch]
 
     def _list(self, below: str, layout: str, wanted: Callable[[str], bool]) -> list[SourceFile]:
-        files = [
-            SourceFile(name, size, etag, event_day(name))
-            for name, size, etag in self.objects.list_below(below)
-            if wanted(name)
-        ]
-        for file in files:
-            if not file.version:
-                raise LakeError(
-                    f"{self.url(file.name)}: the store lists it without an ETag, so that changes "
-                    "would go unseen; use a store that gives ETags"
-                )
+        files = [self._as_listed(*one) for one in self.objects.list_below(below) if wanted(one[0])]
         if not files:
             raise LakeError(
                 f"SPARKIFY_LAKE={self.root!r}: holds no file {below}{layout}; correct the bucket "
                 "or prefix, or put the files there"
             )
         return sorted(files, key=lambda file: file.name)
+
+    def _as_listed(self, name: str, size: int, etag: str) -> SourceFile:
+        if not etag:
+            raise LakeError(
+                f"{self.url(name)}: the store lists it without an ETag, so that changes "
+                "would go unseen; use a store that gives ETags"
+            )
+        return SourceFile(name, size, etag, event_day(name))
 
 
 def _batches(files: Sequence[SourceFile]) -> Iterator[list[SourceFile]]:

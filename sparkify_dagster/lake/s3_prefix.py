@@ -92,15 +92,20 @@ class S3Prefix:
         headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
         return str(headers.get("x-amz-bucket-region") or _region(self._session))
 
-    def list_below(self, below: str) -> Iterator[tuple[str, int, str]]:
+    def list_below(self, below: str, after: str = "") -> Iterator[tuple[str, int, str]]:
         """Yield name, size in bytes and ETag of the objects whose names begin with `below`.
+
+        In the order of their names as UTF-8, those behind `after`; a request is made when its
+        thousand names are asked for.
 
         Raises:
             LakeError: the bucket cannot be listed.
         """
         with self._explained(LIST, below):
             pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self.bucket, Prefix=self._prefix + below
+                Bucket=self.bucket,
+                Prefix=self._prefix + below,
+                **({"StartAfter": self._prefix + after} if after else {}),
             )
             for page in pages:
                 for found in page.get("Contents", ()):

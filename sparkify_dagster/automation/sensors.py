@@ -1,0 +1,171 @@
+"""Sensors that see what arrives in the lake, and have it loaded.
+
+Each requests one run of sparkify_etl without a partition for all that it found: that run loads
+what is new or changed, and nothing else, so that a request too many costs seconds and changes
+nothing. A run that fails is not requested again; the nightly one makes up for it.
+"""
+
+import datetime as dt
+from collections.abc import Callable
+from typing import TypeVar
+
+import dagster as dg
+
+from sparkify_dagster.automation.jobs import sparkify_etl
+from sparkify_dagster.lake.base import LakeError, Page
+from sparkify_dagster.lake.changes import (
+    NO_DAYS_SEEN,
+    CursorError,
+    DayChanges,
+    DaysSeen,
+    SongsSeen,
+    compare_days,
+    day_marks,
+    describe_days,
+    look_through,
+    pack_days,
+    pack_songs,
+    request_key,
+    unpack_days,
+    unpack_songs,
+)
+from sparkify_dagster.resources import LakeResource
+from sparkify_dagster.settings import load_settings
+
+Seen = TypeVar("Seen")
+
+LOG_INTERVAL = 60  # seconds
+SONG_INTERVAL = 300  # seconds
+# S3 lists 1,000 names a request: this many take 5 to 15 s, of the 60 s that a sensor is given.
+SONGS_PER_TICK = 50_000
+
+SENSOR_STATUS = (
+    dg.DefaultSensorStatus.RUNNING if load_settings().automation else dg.DefaultSensorStatus.STOPPED
+)
+
+
+@dg.sensor(
+    job=sparkify_etl,
+    minimum_interval_seconds=LOG_INTERVAL,
+    default_status=SENSOR_STATUS,
+    description="Has new, changed and removed day files loaded: one run for all of them.",
+)
+def new_log_files(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult:
+    """Compare all day files with those of the last request.
+
+    There are a few thousand at the most, which S3 lists in as many requests.
+    """
+    before = _unpacked(context, unpack_days, NO_DAYS_SEEN)
+    try:
+        marks = day_marks(lake.open().list_events())
+    except LakeError as error:
+        return dg.SensorResult(skip_reason=str(error))
+    changes = compare_days(before.marks, marks)
+    newest = max(marks)
+    if not changes:
+        return dg.SensorResult(
+            skip_reason=(
+                f"No change since the last request: {len(marks)} day files, the newest of {newest}."
+            )
+        )
+    now = DaysSeen(before.requests + 1, marks)
+    cursor = pack_days(now)
+    return dg.SensorResult(
+        run_requests=[
+            dg.RunRequest(
+                run_key=request_key("log_data", now.requests, cursor), tags=_day_tags(changes)
+            )
+        ],
+        cursor=cursor,
+        asset_events=_arrival(before, newest, len(marks)),
+    )
+
+
+@dg.sensor(
+    job=sparkify_etl,
+    minimum_interval_seconds=SONG_INTERVAL,
+    default_status=SENSOR_STATUS,
+    description=(
+        f"Has new, changed and removed song files loaded. Looks through {SONGS_PER_TICK:,} files "
+        "at a time, and asks for one run when it has been through all of them."
+    ),
+)
+def new_song_files(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult:
+    """Look through the next stretch of the song files; at the end, compare them with last time.
+
+    A stretch of names, not a folder a tick: its work is bounded whatever the folders look like,
+    and the cursor stays at a few hundred bytes. Not by notification or inventory: both want rights
+    on the bucket that a reader of somebody else's bucket has not, and neither exists in a folder.
+    The price is time: a lake of a million files is gone through in 20 ticks, 100 minutes, and
+    until then a batch that is still arriving is not asked for in pieces.
+    """
+    before = _unpacked(context, unpack_songs, SongsSeen())
+    try:
+        page = lake.open().list_songs_page(before.resume_after, SONGS_PER_TICK)
+    except LakeError as error:
+        return dg.SensorResult(skip_reason=str(error))
+    now = look_through(before, page)
+    cursor = pack_songs(now)
+    if now.requests == before.requests:
+        return dg.SensorResult(skip_reason=_why_no_songs(before, now, page), cursor=cursor)
+    assert now.whole is not None
+    return dg.SensorResult(
+        run_requests=[
+            dg.RunRequest(
+                run_key=request_key("song_data", now.requests, cursor),
+                tags={
+                    "sparkify/song_files": str(now.whole.count),
+                    "sparkify/song_files_before": str(before.whole.count if before.whole else 0),
+                },
+            )
+        ],
+        cursor=cursor,
+    )
+
+
+LAKE_SENSORS = [new_log_files, new_song_files]
+
+
+def _unpacked(
+    context: dg.SensorEvaluationContext, unpack: Callable[[str], Seen], nothing: Seen
+) -> Seen:
+    """Return what the cursor says was seen; without one, all of the lake is one new batch."""
+    if not context.cursor:
+        return nothing
+    try:
+        return unpack(context.cursor)
+    except CursorError as error:
+        context.log.warning(f"The cursor cannot be read and is begun afresh ({error}).")
+        return nothing
+
+
+def _day_tags(changes: DayChanges) -> dict[str, str]:
+    days = {"new": changes.new, "changed": changes.changed, "removed": changes.gone}
+    return {f"sparkify/days_{what}": describe_days(found) for what, found in days.items() if found}
+
+
+def _arrival(before: DaysSeen, newest: dt.date, count: int) -> list[dg.AssetMaterialization]:
+    """Return the event that the freshness policy of log_data waits for.
+
+    It says that yesterday's file is there, so a file that fills an older gap is none; nor is one
+    that is only corrected. The first look is one in any case: from then on a day may be missed.
+    """
+    yesterday = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
+    is_due = newest >= yesterday and newest > max(before.marks, default=dt.date.min)
+    if before.marks and not is_due:
+        return []
+    return [
+        dg.AssetMaterialization(
+            "log_data",
+            description=f"The file of {newest} has come.",
+            metadata={"newest_day": newest.isoformat(), "day_files": count},
+        )
+    ]
+
+
+def _why_no_songs(before: SongsSeen, now: SongsSeen, page: Page) -> str:
+    if page.resume_after is not None:
+        return f"Looked through {now.so_far.count:,} song files so far, up to {now.resume_after}."
+    if now.whole is None or not (before.so_far.count or page.files):
+        return "The lake holds no song file (expected song_data/A/B/C/TR*.json)."
+    return f"No change since the last request: {now.whole.count:,} song files."

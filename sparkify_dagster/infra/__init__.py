@@ -1,0 +1,1 @@
+"""Provisioning of the Redshift warehouse on AWS: what `sparkify infra` does."""

@@ -1,0 +1,219 @@
+"""Telling what has changed in the lake since the last look, from a text of bounded size.
+
+The text is a sensor's cursor: where a sensor stopped, it goes on, after a restart too.
+
+Both kinds of files are compared as a whole, by name, size and ETag (in a folder: modification
+time). A mark of "the newest file so far" would not do: it loses files of the same second, files
+that come late under an old time (a copy that preserves times), and files that have gone.
+"""
+
+import base64
+import datetime as dt
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sparkify_dagster.lake.base import Page, SourceFile
+
+_VERSION = 1
+# A mark a day: 30 bits. One change in a thousand million is overlooked, until the nightly run;
+# ten years of days take 20 kB.
+_MARK = 5
+_NO_FILE = "." * _MARK
+_SUM_BITS = 128
+
+
+class CursorError(Exception):
+    """A text that is not one of those written here."""
+
+
+@dataclass(frozen=True)
+class DayChanges:
+    """Days whose files are not as they were; each list in order."""
+
+    new: list[dt.date]
+    changed: list[dt.date]
+    gone: list[dt.date]
+
+    def __bool__(self) -> bool:
+        """Tell whether there are any."""
+        return bool(self.new or self.changed or self.gone)
+
+
+@dataclass(frozen=True)
+class DaysSeen:
+    """The day files at the last look that found a change."""
+
+    requests: int  # how many changes were found so far
+    marks: Mapping[dt.date, str]
+
+
+NO_DAYS_SEEN = DaysSeen(0, {})
+
+
+def day_marks(files: Iterable[SourceFile]) -> dict[dt.date, str]:
+    """Return a mark for each day, another one whenever the day's files are others."""
+    of_day = defaultdict(list)
+    for file in files:
+        if file.day is not None:
+            of_day[file.day].append(_identity(file))
+    return {day: _mark(sorted(identities)) for day, identities in of_day.items()}
+
+
+def compare_days(before: Mapping[dt.date, str], now: Mapping[dt.date, str]) -> DayChanges:
+    """Return the days that are new, changed and gone."""
+    return DayChanges(
+        new=sorted(now.keys() - before.keys()),
+        changed=sorted(day for day in now.keys() & before.keys() if now[day] != before[day]),
+        gone=sorted(before.keys() - now.keys()),
+    )
+
+
+def pack_days(seen: DaysSeen) -> str:
+    """Return the text of what was seen: a string of marks a month, one for each day of it."""
+    months: dict[str, list[str]] = {}
+    for day, mark in sorted(seen.marks.items()):
+        row = months.setdefault(f"{day:%Y-%m}", [])
+        row += [_NO_FILE] * (day.day - 1 - len(row)) + [mark]
+    return _pack(n=seen.requests, months={month: "".join(row) for month, row in months.items()})
+
+
+def unpack_days(text: str) -> DaysSeen:
+    """Return what was seen, from its text.
+
+    Raises:
+        CursorError: it is no such text.
+    """
+    fields = _unpack(text)
+    try:
+        marks = {
+            dt.date.fromisoformat(f"{month}-{start // _MARK + 1:02d}"): row[start : start + _MARK]
+            for month, row in fields["months"].items()
+            for start in range(0, len(row), _MARK)
+            if row[start : start + _MARK] != _NO_FILE
+        }
+        return DaysSeen(int(fields["n"]), marks)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CursorError(f"not a list of days: {error}") from error
+
+
+@dataclass(frozen=True)
+class Total:
+    """Any number of files as one number: each adds to it, in whatever order and portions."""
+
+    count: int = 0
+    checksum: int = 0  # of names, sizes and versions, modulo 2**128
+
+    def plus(self, files: Iterable[SourceFile]) -> "Total":
+        """Return the total with some more files."""
+        numbers = [int.from_bytes(_digest([_identity(file)], _SUM_BITS // 8)) for file in files]
+        return Total(self.count + len(numbers), (self.checksum + sum(numbers)) % (1 << _SUM_BITS))
+
+
+@dataclass(frozen=True)
+class SongsSeen:
+    """How far the song files were looked through, and what the last whole look gave."""
+
+    requests: int = 0  # how many changes were found so far
+    resume_after: str = ""
+    so_far: Total = Total()
+    whole: Total | None = None
+
+
+def look_through(seen: SongsSeen, page: Page) -> SongsSeen:
+    """Return what is seen once one more page of the listing was looked through.
+
+    A lake without any song file counts as out of reach, not as changed.
+    """
+    so_far = seen.so_far.plus(page.files)
+    if page.resume_after is not None:
+        return replace(seen, resume_after=page.resume_after, so_far=so_far)
+    if not so_far.count or so_far == seen.whole:
+        return SongsSeen(seen.requests, whole=seen.whole)
+    return SongsSeen(seen.requests + 1, whole=so_far)
+
+
+def pack_songs(seen: SongsSeen) -> str:
+    """Return the text of what was seen."""
+    return _pack(
+        n=seen.requests,
+        after=seen.resume_after,
+        so_far=[seen.so_far.count, f"{seen.so_far.checksum:x}"],
+        whole=seen.whole and [seen.whole.count, f"{seen.whole.checksum:x}"],
+    )
+
+
+def unpack_songs(text: str) -> SongsSeen:
+    """Return what was seen, from its text.
+
+    Raises:
+        CursorError: it is no such text.
+    """
+    fields = _unpack(text)
+    try:
+        return SongsSeen(
+            int(fields["n"]),
+            str(fields["after"]),
+            _total(fields["so_far"]),
+            _total(fields["whole"]) if fields["whole"] else None,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise CursorError(f"not a look at the songs: {error}") from error
+
+
+def request_key(source: str, requests: int, text: str) -> str:
+    """Return a key that only the request for this very change has.
+
+    The number in it tells a change back to an earlier state from that earlier state, which was
+    another request; the digest tells two changes apart where the first one's text was not kept.
+    """
+    return f"{source}-{requests}-{_digest([text], 8).hex()}"
+
+
+def describe_days(days: Iterable[dt.date], most: int = 10) -> str:
+    """Return days in words: neighbours as one range, at most `most` ranges."""
+    runs: list[tuple[dt.date, dt.date]] = []
+    for day in sorted(days):
+        if runs and day - runs[-1][1] == dt.timedelta(days=1):
+            runs[-1] = (runs[-1][0], day)
+        else:
+            runs.append((day, day))
+    words = [f"{first}" if first == last else f"{first} to {last}" for first, last in runs]
+    left_out = f" and {len(words) - most} more" if len(words) > most else ""
+    return ", ".join(words[:most]) + left_out
+
+
+def _identity(file: SourceFile) -> str:
+    return f"{file.name}\n{file.size}\n{file.version}"
+
+
+def _digest(parts: Iterable[str], size: int) -> bytes:
+    # A file name in a folder need not be UTF-8.
+    content = "\n\n".join(parts).encode("utf-8", "surrogateescape")
+    return hashlib.blake2b(content, digest_size=size).digest()
+
+
+def _mark(parts: Iterable[str]) -> str:
+    return base64.urlsafe_b64encode(_digest(parts, 8)).decode("ascii")[:_MARK]
+
+
+def _total(fields: Any) -> Total:
+    count, checksum = fields
+    return Total(int(count), int(checksum, 16))
+
+
+def _pack(**fields: Any) -> str:
+    return json.dumps({"v": _VERSION, **fields}, separators=(",", ":"))
+
+
+def _unpack(text: str) -> dict[str, Any]:
+    try:
+        fields = json.loads(text)
+    except ValueError as error:
+        raise CursorError(f"no JSON: {error}") from error
+    if not isinstance(fields, dict) or fields.get("v") != _VERSION:
+        raise CursorError(f"not of version {_VERSION}")
+    return fields

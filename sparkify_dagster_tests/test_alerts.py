@@ -1,0 +1,262 @@
+import json
+import logging
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from sparkify_dagster.automation import alerts
+from sparkify_dagster.automation.alerts import AlertError, alert_sensors, post
+from sparkify_dagster.definitions import defs
+from sparkify_dagster.settings import SettingError, load_settings
+
+SECRET = "T0-very-secret"
+
+
+class Webhook(ThreadingHTTPServer):
+    """A webhook that keeps what it is sent."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.status = 200
+        self.received: list[tuple[str, str, dict[str, str]]] = []
+        self.url = f"http://127.0.0.1:{self.server_address[1]}/services/{SECRET}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Webhook
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.received.append((self.path, self.headers["Content-Type"], json.loads(body)))
+        self.send_response(self.server.status)
+        if self.server.status == 302:
+            self.send_header("Location", "/elsewhere")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.server.received.append((self.path, "GET", {}))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with Webhook() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@dg.asset
+def raises() -> None:
+    raise ValueError("a <bad> value & more\nsecond line")
+
+
+@dg.asset(check_specs=[dg.AssetCheckSpec("never_right", asset="checked", blocking=True)])
+def checked() -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    yield dg.MaterializeResult()
+    yield dg.AssetCheckResult(check_name="never_right", passed=False)
+
+
+class Failures:
+    """An instance with failed runs, and the sensor that looks for them."""
+
+    def __init__(self, instance: dg.DagsterInstance, environment: dict[str, str]) -> None:
+        self.instance = instance
+        (self.sensor,) = alert_sensors(load_settings(environment))
+        self.cursor: str | None = None
+        self.tick()  # the first only notes what has failed before
+
+    def tick(self) -> list[str]:
+        """Evaluate once; return the reasons given for sending nothing."""
+        context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor)
+        data = self.sensor.evaluate_tick(context)
+        self.cursor = data.cursor
+        return [data.skip_message] if data.skip_message else []
+
+    def fail(self, *assets: dg.AssetsDefinition) -> str:
+        result = dg.materialize(assets, instance=self.instance, raise_on_error=False)
+        assert not result.success
+        return result.run_id
+
+
+@pytest.fixture
+def failures(webhook: Webhook) -> Iterator[Failures]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield Failures(
+            instance,
+            {"SPARKIFY_ALERT_WEBHOOK": webhook.url, "SPARKIFY_UI_URL": "https://ui.example/"},
+        )
+
+
+def test_a_failed_run_is_posted_once(failures: Failures, webhook: Webhook) -> None:
+    run_id = failures.fail(raises)
+    assert failures.tick() == []
+    assert webhook.received == [
+        (
+            f"/services/{SECRET}",
+            "application/json",
+            {
+                "text": (
+                    f"__ephemeral_asset_job__ failed in run {run_id}\n"
+                    "raises: ValueError: a &lt;bad&gt; value &amp; more\n"
+                    f"https://ui.example/runs/{run_id}"
+                )
+            },
+        )
+    ]
+    failures.tick()
+    assert len(webhook.received) == 1
+
+
+def test_each_failed_run_is_posted(failures: Failures, webhook: Webhook) -> None:
+    run_ids = [failures.fail(raises), failures.fail(checked)]
+    failures.tick()
+    failures.tick()
+    texts = [text["text"] for _, _, text in webhook.received]
+    assert [run_id in text for run_id, text in zip(run_ids, texts, strict=True)] == [True, True]
+    assert "checked: DagsterAssetCheckFailedError: 1 blocking asset check failed" in texts[1]
+    assert "checked: never_right" in texts[1]
+
+
+def test_the_real_job_on_a_missing_lake_names_the_remedy(
+    failures: Failures, webhook: Webhook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPARKIFY_LAKE", str(tmp_path / "none"))
+    monkeypatch.setenv("SPARKIFY_DUCKDB_PATH", str(tmp_path / "sparkify.duckdb"))
+    result = defs.resolve_job_def("sparkify_etl").execute_in_process(
+        instance=failures.instance, raise_on_error=False
+    )
+    assert not result.success
+    failures.tick()
+    ((_, _, body),) = webhook.received
+    lines = body["text"].splitlines()
+    assert lines[0] == f"sparkify_etl failed in run {result.run_id}"
+    assert f"staging_events: SPARKIFY_LAKE='{tmp_path}/none': holds no folder log_data/" in (
+        lines[1] + lines[2]
+    )
+
+
+@pytest.mark.parametrize("status", [302, 404, 500])
+def test_a_webhook_that_refuses_is_logged_without_its_address(
+    failures: Failures,
+    webhook: Webhook,
+    status: int,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    run_id = failures.fail(raises)
+    webhook.status = status
+    message = f"Run {run_id} failed, and no alert was sent: the webhook answered with HTTP {status}"
+    assert failures.tick() == [message]
+    output = "".join(capfd.readouterr()) + caplog.text
+    assert message in output
+    assert SECRET not in output
+    assert webhook.url not in output
+    # The sensor goes on with the next failure.
+    webhook.status = 200
+    later = failures.fail(raises)
+    assert failures.tick() == []
+    assert later in webhook.received[-1][2]["text"]
+    assert "/elsewhere" not in [path for path, _, _ in webhook.received]
+
+
+def test_a_webhook_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}/{SECRET}"
+        with pytest.raises(AlertError) as raised:
+            post(url, "text")
+    assert str(raised.value) == "the webhook could not be reached (ConnectionRefusedError)"
+    assert raised.value.__context__ is None
+    assert raised.value.__cause__ is None
+
+
+def test_a_webhook_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(alerts, "TIMEOUT", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/{SECRET}"
+        with pytest.raises(AlertError, match=r"^the webhook did not answer within 0\.1 s$"):
+            post(url, "text")
+
+
+def test_a_webhook_that_talks_nonsense(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(f"{SECRET}\r\n\r\n".encode())
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(AlertError, match=r"^the webhook could not be reached \(BadStatusLine"):
+            post(f"http://127.0.0.1:{server.getsockname()[1]}/{SECRET}", "text")
+        thread.join()
+
+
+def test_without_an_address_there_is_no_sensor() -> None:
+    assert alert_sensors(load_settings({})) == []
+    assert alert_sensors(load_settings({"SPARKIFY_ALERT_WEBHOOK": ""})) == []
+
+
+@pytest.mark.parametrize("switch", ["on", "off"])
+def test_the_sensor_starts_with_the_others(switch: str) -> None:
+    (sensor,) = alert_sensors(
+        load_settings(
+            {"SPARKIFY_ALERT_WEBHOOK": "https://hooks.example/x", "SPARKIFY_AUTOMATION": switch}
+        )
+    )
+    assert sensor.default_status.value == {"on": "RUNNING", "off": "STOPPED"}[switch]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"hooks.example/{SECRET}",
+        f"ftp://hooks.example/{SECRET}",
+        f"https:///{SECRET}",
+        f"https://hooks.example/{SECRET} more",
+        f"https://hooks.example:port/{SECRET}",
+        f"https://[hooks.example/{SECRET}",
+    ],
+)
+def test_a_wrong_address_is_an_error_that_does_not_show_it(address: str) -> None:
+    with pytest.raises(SettingError) as raised:
+        load_settings({"SPARKIFY_ALERT_WEBHOOK": address})
+    assert raised.value.message.startswith("SPARKIFY_ALERT_WEBHOOK (its value is a secret")
+    assert SECRET not in raised.value.message
+
+
+def test_settings_do_not_show_the_address() -> None:
+    settings = load_settings({"SPARKIFY_ALERT_WEBHOOK": f"https://hooks.example/{SECRET}"})
+    assert settings.alert_webhook == f"https://hooks.example/{SECRET}"
+    assert SECRET not in repr(settings)
+
+
+def test_a_long_error_is_cut(failures: Failures, webhook: Webhook) -> None:
+    @dg.asset
+    def long_winded() -> None:
+        raise dg.Failure("x" * 5000, allow_retries=False)
+
+    failures.fail(long_winded)
+    failures.tick()
+    ((_, _, body),) = webhook.received
+    assert f"long_winded: {'x' * 299}…" in body["text"].splitlines()
