@@ -5,7 +5,7 @@ import gzip
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -122,6 +122,13 @@ class Loader:
 
 def _refuse(name: str) -> None:
     raise ValueError(name)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _close_connection() -> Iterator[None]:
+    yield
+    _connection().close()
+    _connection.cache_clear()
 
 
 @cache

@@ -1,16 +1,15 @@
 """Bringing the staging tables in line with the files that the lake holds."""
 
 import datetime as dt
-import tempfile
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from sparkify_dagster.lake.base import Lake, LakeError, SourceFile
 from sparkify_dagster.lake.combine import combine
 from sparkify_dagster.loading.log import Load, last_load, record_load, utc_now
 from sparkify_dagster.loading.schema import is_current, mark_current, prepare
+from sparkify_dagster.scratch import scratch_folder
 from sparkify_dagster.tables import STAGING_EVENTS, STAGING_SONGS, Table
 from sparkify_dagster.warehouse.base import (
     BadLine,
@@ -79,11 +78,13 @@ def load_events(
     known = _known_files(session, STAGING_EVENTS)
     rules = "\n".join(lake.read_jsonpaths())
     rebuild = not is_current(session, STAGING_EVENTS, rules)
-    if days is None:
-        wanted = {file.day for file in listed} | {old.day for old in known.values()}
-    else:
+    if days is not None:
         _refuse_gone_days(days, listed, known)
-        wanted = {*days} | ({old.day for old in known.values()} if rebuild else set())
+    wanted: set[dt.date | None] = set(days or ())
+    if days is None:
+        wanted |= {file.day for file in listed}
+    if days is None or rebuild:
+        wanted |= {old.day for old in known.values()}
     reload_all = rebuild or full_refresh
     is_full = rebuild or not known or (full_refresh and days is None)
     chosen = [file for file in listed if file.day in wanted]
@@ -137,8 +138,8 @@ def load_songs(
     plan = _Plan(changed, replaced, [], len(gone))
 
     def copy(step: CopyStep) -> tuple[CopyResult, list[SourceFile]]:
-        with tempfile.TemporaryDirectory() as folder:
-            combined = combine(lake, plan.read, Path(folder))
+        with scratch_folder() as folder:
+            combined = combine(lake, plan.read, folder)
             source = CopySource(lake, plan.read, combined.parts)
             return session.copy(step, source, max_errors), combined.files
 

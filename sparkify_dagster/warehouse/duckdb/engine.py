@@ -1,7 +1,7 @@
 """The DuckDB warehouse: one file, one writer at a time."""
 
 import json
-import tempfile
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -10,6 +10,7 @@ from typing import Any
 
 import duckdb
 
+from sparkify_dagster.scratch import scratch_folder
 from sparkify_dagster.warehouse.base import (
     CopyResult,
     CopySource,
@@ -26,6 +27,13 @@ from sparkify_dagster.warehouse.statements import read_statement, render
 # Redshift divides whole numbers as whole numbers and has no use for insertion order.
 _CONFIG: dict[str, Any] = {"integer_division": "true", "preserve_insertion_order": "false"}
 _SEARCH_PATH = "SET search_path = 'analytics,staging'"
+# What DuckDB raises where a file cannot be written, at COMMIT as well, or memory runs out.
+_OUT_OF_ROOM = (
+    duckdb.IOException,
+    duckdb.OutOfMemoryException,
+    duckdb.TransactionException,
+    duckdb.FatalException,
+)
 _LOCK_POLL = 0.2  # seconds between two tries to open a file that another process holds
 
 
@@ -93,21 +101,21 @@ class DuckDBWarehouse:
 
     def transaction(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
         """Run `body` in one transaction; a second process waits for the first."""
-        with self._connect() as connection, tempfile.TemporaryDirectory() as folder:
+        with self._connect() as connection, scratch_folder() as folder:
             try:
-                return self._attempt(connection, body, DuckDBSession(connection, Path(folder)))
+                return self._attempt(connection, body, DuckDBSession(connection, folder))
             except FastCopyRefused:
                 # An error ends DuckDB's transaction, so the whole of it is done again; this time
                 # every line is looked at on its own.
-                checked = DuckDBSession(connection, Path(folder), check_lines=True)
+                checked = DuckDBSession(connection, folder, check_lines=True)
                 return self._attempt(connection, body, checked)
 
     def read(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
         """Run `body` on committed data."""
         if not self._path.exists():
             raise WarehouseError(f"{self._path}: no warehouse yet; run the job sparkify_etl first")
-        with self._connect(read_only=True) as connection, tempfile.TemporaryDirectory() as folder:
-            return body(DuckDBSession(connection, Path(folder)))
+        with self._connect(read_only=True) as connection, scratch_folder() as folder:
+            return body(DuckDBSession(connection, folder))
 
     def _attempt(
         self,
@@ -119,10 +127,15 @@ class DuckDBWarehouse:
         try:
             result = body(session)
             connection.execute("COMMIT")
-        except BaseException:
-            # A failed COMMIT has ended the transaction itself.
-            with suppress(duckdb.TransactionException):
+        except BaseException as error:
+            # A failed COMMIT has ended the transaction itself, a full disk the whole connection.
+            with suppress(duckdb.Error):
                 connection.execute("ROLLBACK")
+            if isinstance(error, _OUT_OF_ROOM):
+                raise WarehouseError(
+                    f"{self._path}: {error}\nNothing of this load was kept. Where the disk or the "
+                    "memory is full, make room, then run again."
+                ) from error
             raise
         return result
 
@@ -141,7 +154,7 @@ class DuckDBWarehouse:
                 connection = duckdb.connect(str(self._path), read_only=read_only, config=_CONFIG)
                 break
             except duckdb.IOException as error:
-                if "lock" not in str(error).lower():
+                if "Could not set lock" not in str(error):
                     raise WarehouseError(
                         f"SPARKIFY_DUCKDB_PATH={str(self._path)!r}: cannot be opened: {error}"
                     ) from error
@@ -154,6 +167,8 @@ class DuckDBWarehouse:
                 time.sleep(_LOCK_POLL)
         try:
             if not read_only:
+                # What a killed process had spilled; no other process is at work in here.
+                shutil.rmtree(f"{self._path}.tmp", ignore_errors=True)
                 connection.execute("CREATE SCHEMA IF NOT EXISTS staging")
                 connection.execute("CREATE SCHEMA IF NOT EXISTS analytics")
             connection.execute(_SEARCH_PATH)
