@@ -1,5 +1,6 @@
 """Folders for files that a load needs only while it runs."""
 
+import errno
 import fcntl
 import os
 import shutil
@@ -8,6 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sparkify_dagster.warehouse.base import WarehouseError
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PREFIX = "sparkify-scratch-"
 _LOCK = "in-use"
 
@@ -18,6 +22,9 @@ def scratch_folder() -> Iterator[Path]:
 
     A process that is killed cannot remove its folder; the next one does, as the operating system
     has let go of the lock that says whether a folder is in use.
+
+    Raises:
+        WarehouseError: there is no room for temporary files.
     """
     _remove_abandoned(Path(tempfile.gettempdir()))
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
@@ -27,6 +34,13 @@ def scratch_folder() -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX)
             os.rename(folder / "new", folder / _LOCK)
             yield folder
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise WarehouseError(
+            f"{folder.parent}: no room for temporary files ({error.strerror}). Nothing of this "
+            "load was kept; make room there or point TMPDIR elsewhere, then run again."
+        ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

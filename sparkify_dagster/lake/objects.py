@@ -25,10 +25,13 @@ def decompress(name: str, content: bytes) -> bytes:
         try:
             content = gzip.decompress(content)
         except (OSError, EOFError, zlib.error) as error:
-            raise LakeError(
-                f"{name}: damaged gzip data ({error}); put the file into the lake again"
-            ) from error
+            raise damaged(name, error) from error
     return content.removeprefix(_BYTE_ORDER_MARK)
+
+
+def damaged(name: str, error: Exception) -> LakeError:
+    """Return the error that says that a file's compressed data cannot be unpacked."""
+    return LakeError(f"{name}: damaged gzip data ({error}); put the file into the lake again")
 
 
 def split_objects(content: bytes) -> Iterator[tuple[int, bytes]]:

@@ -1,5 +1,6 @@
 """The DuckDB warehouse: one file, one writer at a time."""
 
+import fcntl
 import json
 import shutil
 import time
@@ -34,6 +35,7 @@ _OUT_OF_ROOM = (
     duckdb.TransactionException,
     duckdb.FatalException,
 )
+_HEADER_BYTES = 3 * 4096  # of a DuckDB file: with these it is whole, if empty
 _LOCK_POLL = 0.2  # seconds between two tries to open a file that another process holds
 
 
@@ -155,6 +157,9 @@ class DuckDBWarehouse:
                 break
             except duckdb.IOException as error:
                 if "Could not set lock" not in str(error):
+                    if not read_only and _is_unfinished(self._path):
+                        _finish(self._path)
+                        continue
                     raise WarehouseError(
                         f"SPARKIFY_DUCKDB_PATH={str(self._path)!r}: cannot be opened: {error}"
                     ) from error
@@ -175,3 +180,36 @@ class DuckDBWarehouse:
             yield connection
         finally:
             connection.close()
+
+
+def _is_unfinished(path: Path) -> bool:
+    """Tell whether a process died, or the disk was full, while it made the file."""
+    if not path.is_file() or path.stat().st_size >= _HEADER_BYTES:
+        return False
+    return _is_cut_off_header(path.read_bytes())
+
+
+def _is_cut_off_header(content: bytes) -> bool:
+    return len(content) < _HEADER_BYTES and (not content or content[8:12] == b"DUCK")
+
+
+def _finish(path: Path) -> None:
+    """Make an unfinished file an empty warehouse, in place: another process may be waiting for it.
+
+    Raises:
+        WarehouseError: there is no room for it.
+    """
+    with scratch_folder() as folder:
+        empty = folder / "empty.duckdb"
+        try:
+            duckdb.connect(str(empty)).close()
+        except duckdb.IOException as error:
+            raise WarehouseError(
+                f"{path}: is unfinished and cannot be made anew: {error}"
+            ) from error
+        with path.open("r+b") as file:
+            # The lock that DuckDB takes, too; to open the file a second time would give it up.
+            fcntl.lockf(file, fcntl.LOCK_EX)
+            if _is_cut_off_header(file.read()):
+                file.seek(0)
+                file.write(empty.read_bytes())
