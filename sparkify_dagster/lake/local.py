@@ -198,7 +198,14 @@ def _names_after(folder: str, prefix: str, after: str) -> Iterator[tuple[str, os
 
 
 def _as_listed(name: str, entry: os.DirEntry[str]) -> SourceFile | None:
-    """Return what the listing tells of a file, or None where it has gone in the meantime."""
+    """Return what the listing tells of a file, or None where it has gone in the meantime.
+
+    Raises:
+        LakeError: its name is not UTF-8, so no table can say it.
+    """
+    if not _is_utf8(name):
+        shown = os.fsencode(name).decode("utf-8", "backslashreplace")
+        raise LakeError(f"{shown}: the file's name is not UTF-8; rename the file")
     try:
         status = entry.stat()
     except FileNotFoundError:
@@ -208,6 +215,14 @@ def _as_listed(name: str, entry: os.DirEntry[str]) -> SourceFile | None:
 
 def _not_listed(error: OSError) -> LakeError:
     return LakeError(f"{error.filename}: cannot be listed ({error.strerror})")
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _unreadable(file: SourceFile, error: OSError) -> LakeError:
