@@ -1,3 +1,4 @@
+-- A sum of BIGINTs is a decimal in Redshift, which does not divide as whole numbers do.
 INSERT INTO analytics.catalogue_coverage (
     day, plays, matched_plays, unmatched_plays, matched_share,
     top_unmatched_title, top_unmatched_artist, top_unmatched_plays
@@ -8,7 +9,8 @@ SELECT
     SUM(matched_plays),
     SUM(unmatched_plays),
     CAST(
-        (10000 * SUM(matched_plays) + SUM(plays) / 2) / SUM(plays) AS DOUBLE PRECISION
+        (10000 * CAST(SUM(matched_plays) AS BIGINT) + CAST(SUM(plays) AS BIGINT) / 2)
+        / CAST(SUM(plays) AS BIGINT) AS DOUBLE PRECISION
     ) / 10000,
     MAX(CASE WHEN place = 1 AND unmatched_plays > 0 THEN title END),
     MAX(CASE WHEN place = 1 AND unmatched_plays > 0 THEN artist_name END),
