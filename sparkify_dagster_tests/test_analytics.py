@@ -31,6 +31,7 @@ class Lake:
         for path in sorted(root.glob("log_data/*/*/*.json")):
             for line in path.read_text().splitlines():
                 event = json.loads(line)
+                event["userId"] = event["userId"] or None
                 event["time"] = _moment(event["ts"])
                 event["day"] = event["time"].date()
                 latest[event["sessionId"], event["itemInSession"]] = event
@@ -47,7 +48,7 @@ class Lake:
         users = defaultdict(list)
         order = ("ts", "sessionId", "itemInSession")
         for event in sorted(self.events, key=lambda event: tuple(event[key] for key in order)):
-            if event["userId"]:
+            if event["userId"] is not None and event["level"] is not None:
                 users[event["userId"]].append(event)
         return users
 
@@ -55,6 +56,11 @@ class Lake:
 def _moment(milliseconds: int) -> datetime:
     moment = datetime.fromtimestamp(milliseconds // 1000, UTC).replace(tzinfo=None)
     return moment + timedelta(milliseconds=milliseconds % 1000)
+
+
+def _by_name(text: str | None) -> tuple[bool, bytes]:
+    """Order text as both engines do: by its bytes, nothing last."""
+    return text is None, (text or "").encode()
 
 
 def _half_up(part: int, whole: int, digits: int) -> float:
@@ -87,7 +93,7 @@ def top_artists(lake: Lake) -> Rows:
     rows = []
     for artist, plays in artists.items():
         titles = Counter(play["song"] for play in plays)
-        top = min(titles, key=lambda title: (-titles[title], title.encode()))
+        top = min(titles, key=lambda title: (-titles[title], _by_name(title)))
         times = [play["time"] for play in plays]
         paid = sum(play["level"] == "paid" for play in plays)
         matched = sum(map(lake.is_known, plays))
@@ -99,7 +105,7 @@ def daily_engagement(lake: Lake) -> Rows:
     days = defaultdict(list)
     for play in lake.plays:
         days[play["day"]].append(play)
-    users = {day: {play["userId"] for play in plays} for day, plays in days.items()}
+    users = {day: {play["userId"] for play in plays} - {None} for day, plays in days.items()}
     rows = []
     for day, plays in days.items():
         week = [users.get(day - timedelta(days=back), set()) for back in range(7)]
@@ -112,8 +118,8 @@ def daily_engagement(lake: Lake) -> Rows:
                 sessions,
                 len(plays),
                 len(paid),
-                len(plays) - len(paid),
-                len({play["userId"] for play in paid}),
+                sum(play["level"] == "free" for play in plays),
+                len({play["userId"] for play in paid} - {None}),
                 len(set().union(*week)),
                 day - timedelta(days=day.weekday()),
                 _half_up(len(plays), sessions, 2),
@@ -127,11 +133,14 @@ def listener_demographics(lake: Lake) -> Rows:
     genders = {user: events[-1]["gender"] for user, events in lake.by_user().items()}
     groups = defaultdict(list)
     for play in lake.plays:
-        groups[genders[play["userId"]], play["level"], play["location"]].append(play["userId"])
-    return [
-        (*group, len(set(users)), len(users), _half_up(len(users), len(set(users)), 2))
-        for group, users in groups.items()
-    ]
+        gender = genders.get(play["userId"])
+        groups[gender, play["level"], play["location"]].append(play["userId"])
+    rows = []
+    for group, users in groups.items():
+        listeners = len(set(users) - {None})
+        each = _half_up(len(users), listeners, 2) if listeners else 0.0
+        rows.append((*group, listeners, len(users), each))
+    return rows
 
 
 def listening_hours(lake: Lake) -> Rows:
@@ -173,12 +182,14 @@ def catalogue_coverage(lake: Lake) -> Rows:
     for day, plays in days.items():
         matched = sum(map(lake.is_known, plays))
         unmatched = Counter(
-            (play["artist"].encode(), play["song"].encode())
-            for play in plays
-            if not lake.is_known(play)
+            (play["artist"], play["song"]) for play in plays if not lake.is_known(play)
         )
-        top = min(unmatched, key=lambda song: (-unmatched[song], song), default=(None, None))
-        artist, title = (name and name.decode() for name in top)
+        top = min(
+            unmatched,
+            key=lambda song: (-unmatched[song], *map(_by_name, song)),
+            default=(None, None),
+        )
+        artist, title = top
         rows.append(
             (
                 day,
@@ -359,6 +370,15 @@ def _histories(files: Files) -> Iterator[str]:
         ],
     )
     yield "events repeated, with another level, in a later file"
+    bare = {"song": None, "artist": None, "length": None, "gender": None, "location": None}
+    files.write(
+        days[1],
+        [
+            {**event, **bare, "userId": "", "level": None} if number % 3 == 0 else event
+            for number, event in enumerate(files.events(days[1]))
+        ],
+    )
+    yield "plays without title, artist, listener or level"
     files.remove(days[11])
     yield "the file with the repeated events gone"
     files.put(*days)

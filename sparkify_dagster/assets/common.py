@@ -107,8 +107,9 @@ def load_table(
     def body(session: Session) -> tuple[Result, dict[str, Any]]:
         result = load(session)
         sql = ";\n\n".join(session.statements)
-        metadata = {**_describe(session, table), "sql": dg.MetadataValue.md(code_block(sql))}
-        return result, {**metadata, **(show(session) if show else {})}
+        shown = show(session) if show else {}
+        metadata = {**shown, **_describe(session, table)}
+        return result, {**metadata, "sql": dg.MetadataValue.md(code_block(sql))}
 
     label = f"{context.run.job_name}/{table.name}"
     try:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from sparkify_dagster.lake.base import Lake, LakeError, SourceFile
+from sparkify_dagster.lake.base import Lake, SourceFile
 from sparkify_dagster.lake.objects import decompress, split_objects
 
 # Redshift likes 1 MB to 1 GB; this bounds what a retry repeats and still fills every slice.
@@ -43,7 +43,7 @@ def combine(
     """Write the objects of `files` into parts of about `part_bytes` bytes below `folder`.
 
     Raises:
-        LakeError: a file cannot be read.
+        LakeError: a file cannot be read, or its compressed data is damaged.
     """
     parts: list[Part] = []
     read: list[SourceFile] = []
@@ -52,17 +52,14 @@ def combine(
 
     def take(file: SourceFile, content: bytes) -> None:
         nonlocal room, output
-        try:
-            objects = list(split_objects(decompress(file.name, content)))
-        except (OSError, EOFError) as error:
-            raise LakeError(f"{file.name}: damaged gzip data ({error})") from error
+        objects = list(split_objects(decompress(file.name, content)))
         if output is None or room <= 0:
             if output is not None:
                 output.close()
             parts.append(Part(folder / f"part-{len(parts):04d}.json"))
             output = parts[-1].path.open("wb")
             room = part_bytes
-        prefix = b'{"source_file":' + json.dumps(file.name).encode()
+        prefix = _prefix(file.name)
         for line, text in objects:
             record = _with_prefix(prefix, text) + b"\n"
             output.write(record)
@@ -79,7 +76,21 @@ def combine(
     return Combined(parts, read)
 
 
+def without_prefix(name: str, text: bytes) -> bytes:
+    """Return an object of a part as it was in its file, spaces after the brace aside."""
+    prefix = _prefix(name)
+    if not text.startswith(prefix):
+        return text
+    return b"{" + text.removeprefix(prefix).removeprefix(b",")
+
+
+def _prefix(name: str) -> bytes:
+    return b'{"source_file":' + json.dumps(name).encode()
+
+
 def _with_prefix(prefix: bytes, text: bytes) -> bytes:
-    """Put the prefix before an object's own keys; what is no object stays malformed."""
-    rest = text[1:].lstrip() if text.startswith(b"{") else text
+    """Put the prefix before an object's own keys; what is no object stays as it is, malformed."""
+    if not text.startswith(b"{"):
+        return text
+    rest = text[1:].lstrip()
     return prefix + (b"" if rest.startswith(b"}") else b",") + rest

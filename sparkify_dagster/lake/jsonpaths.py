@@ -20,13 +20,15 @@ def parse_jsonpaths(place: str, content: bytes) -> list[str]:
     """
     try:
         paths = json.loads(content)["jsonpaths"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError):
+        paths = None
+    if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
         raise LakeError(
             f'{place}: is no JSONPaths file ({{"jsonpaths": ["$[\'artist\']", ...]}} expected)'
-        ) from error
+        )
     for path in paths:
         path_steps(place, path)
-    return [str(path) for path in paths]
+    return paths
 
 
 def path_steps(place: str, path: str) -> list[str | int]:

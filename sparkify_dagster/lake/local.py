@@ -1,8 +1,10 @@
 """A lake in a local folder."""
 
+import gzip
 import hashlib
 import itertools
 import os
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +20,7 @@ from sparkify_dagster.lake.base import (
     is_song_file,
 )
 from sparkify_dagster.lake.jsonpaths import parse_jsonpaths
-from sparkify_dagster.lake.objects import decompress, split_objects
+from sparkify_dagster.lake.objects import damaged, decompress, split_objects
 
 SONG_LAYOUT = "A/B/C/TR*.json"
 _CHUNK = 4 << 20  # bytes
@@ -85,29 +87,40 @@ class LocalLake:
         return [self._folder / file.name for file in files]
 
     def fingerprint(self, file: SourceFile) -> SourceFile:
-        """Return the file with its hash, and its number of objects unless it is compressed."""
-        digest = hashlib.sha256()
-        objects, breaks, last = 0, 0, b"\n"
+        """Return the file with its hash and its number of objects.
+
+        Raises:
+            LakeError: it cannot be read, or its compressed data is damaged.
+        """
+        path = self._folder / file.name
+        digest, lines = hashlib.sha256(), _Lines()
+        compressed = file.name.endswith(".gz")
         try:
-            with open(self._folder / file.name, "rb", buffering=0) as stream:
+            with open(path, "rb", buffering=0) as stream:
                 while chunk := stream.read(_CHUNK):
                     digest.update(chunk)
-                    breaks += chunk.count(b"\n")
-                    objects += chunk.count(b"\n{") + (last == b"\n" and chunk[:1] == b"{")
-                    last = chunk[-1:]
+                    if not compressed:
+                        lines.add(chunk)
+            if compressed and file.size:
+                with gzip.open(path, "rb") as unpacked:
+                    while chunk := unpacked.read(_CHUNK):
+                        lines.add(chunk)
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise damaged(file.name, error) from error
         except OSError as error:
             raise _unreadable(file, error) from error
         file = replace(file, content_hash=digest.hexdigest())
-        if file.name.endswith(".gz"):
-            return file
-        if objects == breaks + (last != b"\n"):
-            return replace(file, line_count=objects)
+        if lines.are_objects:
+            return replace(file, line_count=lines.objects)
         # Blank lines, or objects that span lines: rare enough to look at the text itself.
         return replace(file, line_count=self._count_objects(file))
 
     def _count_objects(self, file: SourceFile) -> int:
-        content = decompress(file.name, (self._folder / file.name).read_bytes())
-        return sum(1 for _ in split_objects(content))
+        try:
+            content = (self._folder / file.name).read_bytes()
+        except OSError as error:
+            raise _unreadable(file, error) from error
+        return sum(1 for _ in split_objects(decompress(file.name, content)))
 
     def _list(
         self,
@@ -135,6 +148,26 @@ class LocalLake:
                 f"SPARKIFY_LAKE={self.root!r}: holds no folder {prefix} (expected {prefix}{layout})"
             )
         return top
+
+
+class _Lines:
+    """Counts lines, and those that begin an object, over the chunks of a file."""
+
+    def __init__(self) -> None:
+        self.objects = 0
+        self._breaks = 0
+        self._last = b"\n"
+
+    def add(self, chunk: bytes) -> None:
+        """Count in the next chunk."""
+        self._breaks += chunk.count(b"\n")
+        self.objects += chunk.count(b"\n{") + (self._last == b"\n" and chunk[:1] == b"{")
+        self._last = chunk[-1:]
+
+    @property
+    def are_objects(self) -> bool:
+        """Tell whether each line begins an object."""
+        return self.objects == self._breaks + (self._last != b"\n")
 
 
 def _walk(top: str) -> Iterator[os.DirEntry[str]]:
@@ -165,7 +198,14 @@ def _names_after(folder: str, prefix: str, after: str) -> Iterator[tuple[str, os
 
 
 def _as_listed(name: str, entry: os.DirEntry[str]) -> SourceFile | None:
-    """Return what the listing tells of a file, or None where it has gone in the meantime."""
+    """Return what the listing tells of a file, or None where it has gone in the meantime.
+
+    Raises:
+        LakeError: its name is not UTF-8, so no table can say it.
+    """
+    if not _is_utf8(name):
+        shown = os.fsencode(name).decode("utf-8", "backslashreplace")
+        raise LakeError(f"{shown}: the file's name is not UTF-8; rename the file")
     try:
         status = entry.stat()
     except FileNotFoundError:
@@ -175,6 +215,14 @@ def _as_listed(name: str, entry: os.DirEntry[str]) -> SourceFile | None:
 
 def _not_listed(error: OSError) -> LakeError:
     return LakeError(f"{error.filename}: cannot be listed ({error.strerror})")
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _unreadable(file: SourceFile, error: OSError) -> LakeError:

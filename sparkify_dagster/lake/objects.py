@@ -2,9 +2,16 @@
 
 import gzip
 import json
+import re
+import zlib
 from collections.abc import Iterator
 
+from sparkify_dagster.lake.base import LakeError
+
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_BLANK = re.compile(r"[ \t\r\n]+")
+# Where one object may end and another begin on the same line.
+_NEXT_OBJECT = re.compile(rb"}[ \t\r]*{")
 _DECODER = json.JSONDecoder()
 
 
@@ -12,11 +19,19 @@ def decompress(name: str, content: bytes) -> bytes:
     """Return the content of a file, unpacked where its name ends in .gz, without a byte order mark.
 
     Raises:
-        OSError, EOFError, zlib.error: the compressed data is damaged or cut off.
+        LakeError: the compressed data is damaged or cut off.
     """
     if name.endswith(".gz"):
-        content = gzip.decompress(content)
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as error:
+            raise damaged(name, error) from error
     return content.removeprefix(_BYTE_ORDER_MARK)
+
+
+def damaged(name: str, error: Exception) -> LakeError:
+    """Return the error that says that a file's compressed data cannot be unpacked."""
+    return LakeError(f"{name}: damaged gzip data ({error}); put the file into the lake again")
 
 
 def split_objects(content: bytes) -> Iterator[tuple[int, bytes]]:
@@ -29,7 +44,10 @@ def split_objects(content: bytes) -> Iterator[tuple[int, bytes]]:
         for number, line in enumerate(content.split(b"\n"), start=1)
         if (stripped := line.strip())
     ]
-    if all(line.startswith(b"{") and line.endswith(b"}") for _, line in lines):
+    if all(
+        line.startswith(b"{") and line.endswith(b"}") and not _NEXT_OBJECT.search(line)
+        for _, line in lines
+    ):
         yield from lines
     else:
         yield from _decode_objects(content.decode("utf-8", "surrogateescape"))
@@ -38,17 +56,17 @@ def split_objects(content: bytes) -> Iterator[tuple[int, bytes]]:
 def _decode_objects(text: str) -> Iterator[tuple[int, bytes]]:
     position, line = 0, 1
     while position < len(text):
-        if text[position].isspace():
-            line += text[position] == "\n"
-            position += 1
+        if blank := _BLANK.match(text, position):
+            line += blank[0].count("\n")
+            position = blank.end()
             continue
         try:
             _, end = _DECODER.raw_decode(text, position)
-        except ValueError:
+        except (ValueError, RecursionError):
             # The rest of the line goes with what is malformed; the next line starts afresh.
             end = text.find("\n", position)
             end = len(text) if end < 0 else end
         found = text[position:end]
         line += found.count("\n")
-        yield line, found.replace("\n", " ").replace("\r", " ").encode("utf-8", "surrogateescape")
+        yield line, found.replace("\n", " ").strip().encode("utf-8", "surrogateescape")
         position = end

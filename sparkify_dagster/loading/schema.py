@@ -41,27 +41,27 @@ def reset(session: Session) -> None:
     prepare(session)
 
 
-def load_version(table: Table) -> str:
-    """Return a hash of all SQL that decides what a table holds."""
+def load_version(table: Table, rules: str = "") -> str:
+    """Return a hash of all SQL, and of further rules, that decide what a table holds."""
     texts = [read_statement(name) for name in table.all_statements]
     texts += [read_statement(view) for view in VIEWS]
-    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
+    return hashlib.sha256("\n".join([*texts, rules]).encode()).hexdigest()
 
 
-def is_current(session: Session, table: Table) -> bool:
-    """Tell whether a table was last built with the SQL as it is now."""
+def is_current(session: Session, table: Table, rules: str = "") -> bool:
+    """Tell whether a table was last built with the SQL and, besides it, the `rules` as now."""
     versions = {
         row["table_name"]: row["load_version"] for row in session.query("bookkeeping/versions")
     }
-    return bool(versions.get(table.qualified_name) == load_version(table))
+    return bool(versions.get(table.qualified_name) == load_version(table, rules))
 
 
-def mark_current(session: Session, table: Table) -> None:
-    """Remember that a table has been built with the SQL as it is now."""
+def mark_current(session: Session, table: Table, rules: str = "") -> None:
+    """Remember that a table has been built with the SQL and the `rules` as they are now."""
     session.execute(
         "bookkeeping/mark_current",
         table_name=table.qualified_name,
-        load_version=load_version(table),
+        load_version=load_version(table, rules),
     )
 
 

@@ -1,16 +1,15 @@
 """Bringing the staging tables in line with the files that the lake holds."""
 
 import datetime as dt
-import tempfile
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from sparkify_dagster.lake.base import Lake, LakeError, SourceFile
 from sparkify_dagster.lake.combine import combine
 from sparkify_dagster.loading.log import Load, last_load, record_load, utc_now
 from sparkify_dagster.loading.schema import is_current, mark_current, prepare
+from sparkify_dagster.scratch import scratch_folder
 from sparkify_dagster.tables import STAGING_EVENTS, STAGING_SONGS, Table
 from sparkify_dagster.warehouse.base import (
     BadLine,
@@ -68,6 +67,7 @@ def load_events(
 
     A day is replaced as a whole. A day that never had a file gives no rows; one whose file has
     gone loses its rows, unless it was asked for by name: then something is amiss at the source.
+    With a change of the load SQL or of the JSONPaths, all days loaded before are read again, too.
 
     Raises:
         LakeError: a day was asked for whose file was loaded once and has gone.
@@ -76,15 +76,20 @@ def load_events(
     prepare(session)
     listed = lake.list_events()
     known = _known_files(session, STAGING_EVENTS)
-    rebuild = not known or not is_current(session, STAGING_EVENTS)
-    if rebuild or days is None:
-        chosen, reload_all = listed, rebuild or full_refresh
-        gone = set(known) - {file.name for file in listed}
-    else:
-        chosen, reload_all = [file for file in listed if file.day in days], full_refresh
-        gone = set()
+    rules = "\n".join(lake.read_jsonpaths())
+    rebuild = not is_current(session, STAGING_EVENTS, rules)
+    if days is not None:
         _refuse_gone_days(days, listed, known)
-    is_full = reload_all and (rebuild or days is None)
+    wanted: set[dt.date | None] = set(days or ())
+    if days is None:
+        wanted |= {file.day for file in listed}
+    if days is None or rebuild:
+        wanted |= {old.day for old in known.values()}
+    reload_all = rebuild or full_refresh
+    is_full = rebuild or not known or (full_refresh and days is None)
+    chosen = [file for file in listed if file.day in wanted]
+    gone = {name for name, old in known.items() if old.day in wanted}
+    gone -= {file.name for file in chosen}
     changed = chosen if reload_all else _changed(lake, chosen, known)
     touched = [file for file in changed if _same_content(file, known)] if not reload_all else []
     changed_days = {file.day for file in changed} - {file.day for file in touched}
@@ -107,6 +112,7 @@ def load_events(
             session.copy(step, CopySource(lake, plan.read), max_errors),
             plan.read,
         ),
+        rules,
     )
     if plan.read:
         result.days = _rows_by_day(session)
@@ -132,8 +138,8 @@ def load_songs(
     plan = _Plan(changed, replaced, [], len(gone))
 
     def copy(step: CopyStep) -> tuple[CopyResult, list[SourceFile]]:
-        with tempfile.TemporaryDirectory() as folder:
-            combined = combine(lake, plan.read, Path(folder))
+        with scratch_folder() as folder:
+            combined = combine(lake, plan.read, folder)
             source = CopySource(lake, plan.read, combined.parts)
             return session.copy(step, source, max_errors), combined.files
 
@@ -147,8 +153,9 @@ def _load(
     is_full: bool,
     run_id: str,
     copy: Callable[[CopyStep], tuple[CopyResult, list[SourceFile]]],
+    rules: str = "",
 ) -> StagingResult:
-    """Exchange the rows of the planned files and write down what was done."""
+    """Exchange the rows of the planned files and write down what was done, by which `rules`."""
     _remember_touched(session, table, plan.touched)
     if not plan.read and not plan.replaced and not is_full:
         return StagingResult()
@@ -196,7 +203,7 @@ def _load(
     session.execute("staging/forget_files", **parameters)
     session.execute(f"{table.folder}/remember_files", **parameters)
     record_load(session, table.name, load, run_id)
-    mark_current(session, table)
+    mark_current(session, table, rules)
     return StagingResult(
         files_read=len(plan.read),
         files_removed=plan.removed,

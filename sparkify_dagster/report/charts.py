@@ -351,7 +351,11 @@ def _bars(title: str, rows: list[tuple[str, int]]) -> Specification:
 
 
 def _plays_axis() -> Record:
-    return {"field": "plays", "type": "quantitative", "axis": {"title": "plays", "tickCount": 5}}
+    return {
+        "field": "plays",
+        "type": "quantitative",
+        "axis": {"title": "plays", "tickCount": 4, "labelFlush": False},
+    }
 
 
 def _label_axis(field: str, labels: list[str]) -> Record:

@@ -41,6 +41,7 @@ class LoadError(WarehouseError):
         self.bad_lines = tuple(bad_lines[:SHOWN_LINES])
         self.count = len(bad_lines) if count is None else count
         shown = "\n".join(f"  {line}" for line in self.bad_lines)
+        # A line may be bad in several ways.
         more = self.count - len({(line.file, line.line) for line in self.bad_lines})
         super().__init__(
             f"{table}: {self.count} line(s) of the source cannot be loaded; the table is as it was."

@@ -8,18 +8,22 @@ Developer Guide, "COPY from JSON format", "Data conversion parameters", "Load er
 
 import gzip
 import json
+import re
+import shutil
+import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
 from sqlglot import exp, parse_one
 
+from sparkify_dagster.lake.base import LakeError
+from sparkify_dagster.lake.combine import without_prefix
 from sparkify_dagster.lake.jsonpaths import path_steps
 from sparkify_dagster.lake.objects import decompress, split_objects
 from sparkify_dagster.warehouse.base import (
-    SHOWN_LINES,
     BadLine,
     CopyResult,
     CopySource,
@@ -36,6 +40,15 @@ if TYPE_CHECKING:
 _OBJECT_BYTES = 4 * 1024 * 1024  # Redshift's limit for one JSON object
 _INTEGERS = ("INT", "BIGINT")
 _SEPARATOR = "\x01"  # between the fields of a spooled record; not allowed in JSON text
+_NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
+# Milliseconds since 1970 of the first and last moment that Python's datetime can say as well.
+_FIRST_MOMENT, _LAST_MOMENT = -62_135_596_800_000, 253_402_300_799_999
+# What DuckDB takes for a JSON number, in lower case.
+_ENDLESS = "('nan', '-nan', 'inf', '-inf', 'infinity', '-infinity')"
+# A comma before the closing brace, or blanks that may hide one.
+_DOUBTFUL_ENDINGS = ("',}'", "' }'", "chr(9) || '}'", "chr(13) || '}'")
+_SHOWN_BYTES = 400  # of a malformed text
+_SHOWN_CHARACTERS = 100
 _KEY_TWICE = (
     "CASE WHEN len(json_keys(object)) <> len(list_distinct(json_keys(object))) THEN "
     "struct_pack(column_name := '', reason := 'a key appears twice', value := '') END"
@@ -88,10 +101,10 @@ def copy_fast(
     paths = _paths(source, folder)
     if not paths:
         return CopyResult()
-    session.run_native(f"CREATE TEMP VIEW {plan.landing} AS {_fast_select(plan, paths)}")
     try:
+        session.run_native(f"CREATE TEMP VIEW {plan.landing} AS {_fast_select(plan, paths)}")
         rows = session.execute(step.insert)
-    except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException) as error:
+    except (duckdb.DataError, duckdb.InvalidInputException, duckdb.IOException) as error:
         raise FastCopyRefused(str(error)) from error
     # Of several files, DuckDB 2.0 now and then skips a malformed last line without a word.
     if rows != _line_count(source, paths):
@@ -111,16 +124,15 @@ def copy_checked(
     plan = _plan(step, source, max_errors)
     files = _spool(source, folder / "spool.csv")
     session.run_native(
-        "CREATE TEMP TABLE spooled AS "
-        "SELECT file, line, CASE WHEN fine THEN object END AS object, "
-        "CASE WHEN NOT fine THEN object END AS bad "
-        # CASE: AND may evaluate its operands in either order, and json_type fails on garbage.
-        "FROM (SELECT *, CASE WHEN json_valid(object) THEN json_type(object) = 'OBJECT' "
-        "ELSE false END AS fine "
+        # json_valid has the last word: what it refuses, the functions below would fail on.
+        "CREATE TEMP TABLE spooled AS SELECT file, line, text, "
+        "CASE WHEN malformed IS NULL AND json_valid(text) THEN text END AS object, "
+        "CASE WHEN malformed IS NOT NULL THEN malformed "
+        "WHEN NOT json_valid(text) THEN 'malformed JSON' END AS malformed "
         f"FROM read_csv({_native(str(folder / 'spool.csv'))}, delim = '{_SEPARATOR}', quote = '', "
         "escape = '', header = false, auto_detect = false, strict_mode = false, "
-        f"max_line_size = {_OBJECT_BYTES + 100}, "
-        "columns = {file: 'INTEGER', line: 'BIGINT', object: 'VARCHAR'}))"
+        f"max_line_size = {_OBJECT_BYTES + 1000}, columns = "
+        "{file: 'INTEGER', line: 'BIGINT', malformed: 'VARCHAR', text: 'VARCHAR'})"
     )
     checked = [_checked(column) for column in plan.columns]
     values = ", ".join(
@@ -129,9 +141,11 @@ def copy_checked(
     )
     faults = ", ".join([_KEY_TWICE, *(item.fault for item in checked)])
     session.run_native(
-        "CREATE TEMP TABLE checked AS SELECT file, line, bad, json_keys(object) AS keys, "
-        f"{values}, "
-        f"list_filter([{faults}], lambda fault : fault IS NOT NULL) AS faults FROM spooled"
+        "CREATE TEMP TABLE checked AS SELECT file, line, malformed, "
+        "CASE WHEN malformed IS NOT NULL THEN text END AS bad, json_keys(object) AS keys, "
+        f"{values}, CASE WHEN malformed IS NULL THEN "
+        f"list_filter([{faults}], lambda fault : fault IS NOT NULL) ELSE [] END AS faults "
+        "FROM spooled"
     )
     bad_lines, count = _bad_lines(session, files)
     if count >= max(1, plan.statement.max_errors):
@@ -146,7 +160,7 @@ def copy_checked(
     stamp = f", {_list(files)}[file + 1] AS source_file" if plan.stamps_file else ""
     session.run_native(
         f"CREATE TEMP VIEW {plan.landing} AS SELECT {names}{stamp} FROM checked "
-        "WHERE bad IS NULL AND len(faults) = 0"
+        "WHERE malformed IS NULL AND len(faults) = 0"
     )
     rows = session.execute(step.insert)
     session.run_native(f"DROP VIEW {plan.landing}")
@@ -205,15 +219,33 @@ def _column(
 
 
 def _paths(source: CopySource, folder: Path) -> list[Path]:
+    """Return the files to read, each as plain text."""
     if source.parts is not None:
         return [part.path for part in source.parts if part.line_count]
+    paths = source.lake.local_paths(source.files, folder)
     return [
-        path
-        for file, path in zip(
-            source.files, source.lake.local_paths(source.files, folder), strict=True
-        )
+        _unpacked(file.name, path, folder)
+        for file, path in zip(source.files, paths, strict=True)
         if file.size
     ]
+
+
+def _unpacked(name: str, path: Path, folder: Path) -> Path:
+    """Unpack a compressed file: DuckDB does so itself, but lets wrong checksums pass.
+
+    Raises:
+        FastCopyRefused: the compressed data is damaged.
+    """
+    if not name.endswith(".gz"):
+        return path
+    target = folder / "unpacked" / name.removesuffix(".gz")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with gzip.open(path, "rb") as packed, target.open("wb") as plain:
+            shutil.copyfileobj(packed, plain, 1 << 20)
+    except (OSError, EOFError, zlib.error) as error:
+        raise FastCopyRefused(f"{name}: {error}") from error
+    return target
 
 
 # --- the fast way
@@ -241,7 +273,14 @@ def _fast_select(plan: _Plan, paths: Sequence[Path]) -> str:
         for column in plan.columns
     }
     fine = " AND ".join(
-        [f"key_count = {len(structure)}", *(_fast_test(column) for column in plan.columns)]
+        [
+            f"key_count = {len(structure)}",
+            *(_fast_test(column) for column in plan.columns),
+            # DuckDB takes a comma before the closing brace; no other brace or bracket is left.
+            *(f"NOT ends_with(json, {ending})" for ending in _DOUBTFUL_ENDINGS),
+            # Redshift's text has no U+0000. With the backslash, the search takes ten times as long.
+            "NOT contains(json, 'u0000')",
+        ]
     )
     # The test stands in the list of columns: as a filter it would be pushed below the parsing of
     # the object, which then runs twice.
@@ -256,9 +295,14 @@ def _fast_select(plan: _Plan, paths: Sequence[Path]) -> str:
         f"SELECT {named}{stamp} FROM ("
         f"SELECT from_json_strict(json, {_native(json.dumps(structure))}) AS fields, "
         "len(json_keys(json)) AS key_count, json, filename "
-        f"FROM read_json_objects({_list([str(path) for path in paths])}, "
+        f"FROM read_json_objects({_list([_literal_path(path) for path in paths])}, "
         f"format = 'newline_delimited', filename = true, maximum_object_size = {_OBJECT_BYTES}))"
     )
+
+
+def _literal_path(path: Path) -> str:
+    """Return a path in which DuckDB finds no pattern."""
+    return re.sub(r"([*?\[])", r"[\1]", str(path))
 
 
 def _fast_value(column: Column) -> str:
@@ -281,14 +325,19 @@ def _fast_test(column: Column) -> str:
     if column.type in _INTEGERS or column.type == "TIMESTAMP":
         target = "BIGINT" if column.type == "TIMESTAMP" else column.type
         test = f"CAST(CAST({field} AS {target}) AS VARCHAR) = {field}"
+        if column.type == "TIMESTAMP":
+            test += f" AND CAST({field} AS BIGINT) BETWEEN {_FIRST_MOMENT} AND {_LAST_MOMENT}"
     elif column.type == "DOUBLE":
         # true and false arrive as 1 and 0.
         is_number = f"CASE WHEN {field} IN (0, 1) THEN {kind} <> 'BOOLEAN' ELSE true END"
         test = f"isfinite({field}) AND {is_number}"
     else:
-        # An object or a list arrives as its text.
+        # An object or a list arrives as its text; NaN, which is no JSON, as its name.
         looks_nested = f"{field} LIKE '{{%' OR {field} LIKE '[%'"
-        is_text = f"CASE WHEN {looks_nested} THEN {kind} = 'VARCHAR' ELSE true END"
+        looks_endless = f"strlen({field}) <= 9 AND lower({field}) IN {_ENDLESS}"
+        is_text = (
+            f"CASE WHEN {looks_nested} OR ({looks_endless}) THEN {kind} = 'VARCHAR' ELSE true END"
+        )
         test = f"strlen({field}) <= {column.limit} AND {is_text}"
     return f"({test})" if column.required else f"COALESCE({test}, true)"
 
@@ -317,9 +366,12 @@ def _checked(column: Column) -> _Checked:
     trimmed = f"trim({text})"
     filled = f"({trimmed} <> '')"
     if column.type == "TEXT":
-        value, missing = text, f"{text} IS NULL"
+        # Numbers are written as the fast way writes them.
+        value = f"from_json(json_extract(object, {path}), '\"VARCHAR\"')"
+        missing = f"{text} IS NULL"
         faults = [
             fault(f"{kind} IN ('OBJECT', 'ARRAY')", "text expected, not an object or list"),
+            fault(f"contains({text}, chr(0))", "text with the character U+0000"),
             fault(
                 f"strlen({text}) > {column.limit}",
                 f"text longer than the column's {column.limit} bytes",
@@ -327,11 +379,11 @@ def _checked(column: Column) -> _Checked:
         ]
     elif column.type == "DOUBLE":
         value, missing = f"TRY_CAST({trimmed} AS DOUBLE)", f"COALESCE({trimmed}, '') = ''"
+        # DuckDB casts more than that to a number: 1_000, inf, nan.
+        is_number = f"regexp_full_match({trimmed}, {_native(_NUMBER)})"
         faults = [
-            fault(
-                f"{filled} AND ({value} IS NULL OR NOT isfinite({value}) OR {kind} = 'BOOLEAN')",
-                "number expected",
-            )
+            fault(f"{filled} AND NOT {is_number}", "number expected"),
+            fault(f"{filled} AND NOT COALESCE(isfinite({value}), false)", "number too large"),
         ]
     else:
         target = "BIGINT" if column.type == "TIMESTAMP" else column.type
@@ -348,32 +400,82 @@ def _checked(column: Column) -> _Checked:
         ]
         value = f"CASE WHEN {digits} THEN {value} END"
         if column.type == "TIMESTAMP":
-            value = f"make_timestamp({value} * 1000)"
+            in_range = f"{value} BETWEEN {_FIRST_MOMENT} AND {_LAST_MOMENT}"
+            faults.append(fault(f"NOT {in_range}", "a moment of the years 1 to 9999 expected"))
+            value = f"make_timestamp(CASE WHEN {in_range} THEN {value} END * 1000)"
+    faults += [
+        fault(
+            f"json_extract(object, {outer}) IS NOT NULL AND json_type(object, {outer}) <> 'NULL' "
+            f"AND json_extract(object, {inner}) IS NULL",
+            "not an array or index out of range",
+        )
+        for outer, inner in _indexed(column)
+    ]
     if column.required:
         faults.append(fault(missing, "a value is required"))
     return _Checked(value, f"CASE {' '.join(faults)} END")
 
 
+def _indexed(column: Column) -> list[tuple[str, str]]:
+    """Return the paths of each array the column's value is in, and of the element."""
+    paths = [replace(column, steps=column.steps[:end]).path for end in range(len(column.steps) + 1)]
+    return [
+        (_native(paths[at]), _native(paths[at + 1]))
+        for at, step in enumerate(column.steps)
+        if isinstance(step, int)
+    ]
+
+
 def _spool(source: CopySource, path: Path) -> list[str]:
-    """Write every object as file number, line number, text; return the files by number."""
+    """Write every object as file number, line number, what is malformed, text.
+
+    Return the files by number.
+    """
     files: dict[str, int] = {}
     with path.open("wb") as output:
         for name, line, text in _objects(source, path.parent):
             number = files.setdefault(name, len(files))
-            output.write(b"%d\x01%d\x01%s\n" % (number, line, _spoolable(text)))
+            original = without_prefix(name, text)
+            malformed = _malformed(original)
+            kept = _shown(original) if malformed else text.replace(b"\r", b" ")
+            output.write(b"%d\x01%d\x01%s\x01%s\n" % (number, line, malformed.encode(), kept))
     return list(files)
 
 
-def _spoolable(text: bytes) -> bytes:
-    """Return the text, or what is wrong with it where it could not be read back."""
-    if _SEPARATOR.encode() in text:
-        return b"control character U+0001 in: " + text.replace(_SEPARATOR.encode(), b" ")
+def _malformed(text: bytes) -> str:
+    """Return what is wrong with the text of an object; empty where it is one JSON object.
+
+    DuckDB takes a trailing comma and NaN for JSON, and Python takes half a surrogate pair.
+    """
+    if len(text) > _OBJECT_BYTES:
+        return f"object longer than {_OBJECT_BYTES} bytes"
     try:
-        text.decode("utf-8")
+        value = json.loads(text.decode(), parse_constant=_refuse_constant)
+        if b"\\ud" in text.lower():
+            json.dumps(value, ensure_ascii=False).encode()
     except UnicodeDecodeError as error:
-        shown = text.decode("utf-8", "backslashreplace").encode()
-        return b"no UTF-8 at byte %d in: %s" % (error.start + 1, shown)
-    return text
+        fault = f"not UTF-8 at byte {error.start + 1}"
+    except UnicodeEncodeError:
+        fault = "malformed JSON: half of a surrogate pair"
+    except RecursionError:
+        fault = "malformed JSON: nested too deeply"
+    except json.JSONDecodeError as error:
+        fault = f"malformed JSON at character {error.pos + 1}: {error.msg.removesuffix(' at')}"
+    except ValueError as error:
+        fault = f"malformed JSON: {error}"
+    else:
+        fault = "" if isinstance(value, dict) else "malformed JSON: an object expected"
+    return fault
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON value")
+
+
+def _shown(text: bytes) -> bytes:
+    """Return the beginning of a malformed text, fit for showing."""
+    shown = text[:_SHOWN_BYTES].decode("utf-8", "backslashreplace")
+    return "".join(letter if letter.isprintable() else " " for letter in shown).encode()
 
 
 def _objects(source: CopySource, folder: Path) -> Iterator[tuple[str, int, bytes]]:
@@ -387,59 +489,54 @@ def _objects(source: CopySource, folder: Path) -> Iterator[tuple[str, int, bytes
     paths = source.lake.local_paths(source.files, folder)
     for file, path in zip(source.files, paths, strict=True):
         try:
-            content = decompress(file.name, path.read_bytes())
-        except (OSError, EOFError) as error:
-            raise WarehouseError(f"{file.name}: damaged or gone ({error})") from error
-        for line, text in split_objects(content):
+            content = path.read_bytes()
+        except OSError as error:
+            raise LakeError(
+                f"{file.name}: cannot be read ({error.strerror}); it was there when listed"
+            ) from error
+        for line, text in split_objects(decompress(file.name, content)):
             yield file.name, line, text
 
 
 def _bad_lines(session: "DuckDBSession", files: Sequence[str]) -> tuple[list[BadLine], int]:
-    """Return the first bad lines and the number of all of them."""
+    """Return what is wrong with the bad lines, and the number of these lines."""
     found = session.run_native(
-        "SELECT file, line, bad, faults FROM checked WHERE bad IS NOT NULL OR len(faults) > 0 "
-        "ORDER BY file, line"
+        "SELECT file, line, malformed, bad, faults FROM checked "
+        "WHERE malformed IS NOT NULL OR len(faults) > 0 ORDER BY file, line"
     )
     lines: list[BadLine] = []
-    for file, line, bad, faults in found[:SHOWN_LINES]:
-        if bad is not None:
-            lines.append(BadLine(files[file], line, "", _malformed(bad), bad[:100]))
-            continue
+    for file, line, malformed, bad, faults in found:
+        name = files[file]
+        if malformed is not None:
+            lines.append(BadLine(name, line, "", malformed, bad[:_SHOWN_CHARACTERS]))
         lines.extend(
-            BadLine(files[file], line, fault["column_name"], fault["reason"], fault["value"] or "")
+            BadLine(name, line, fault["column_name"], fault["reason"], fault["value"] or "")
             for fault in faults or ()
         )
     return lines, len(found)
 
 
-def _malformed(text: str) -> str:
-    try:
-        json.loads(text)
-    except ValueError as error:
-        return f"malformed JSON: {error}"
-    return "malformed JSON: an object expected"
-
-
 def _refuse_vanished_keys(
     session: "DuckDBSession", table: str, plan: _Plan, files: Sequence[str]
 ) -> None:
-    """Refuse a file of several lines in which a key is in no line: its producer dropped it.
+    """Refuse several objects among which a key is in none: its producer dropped it.
+
+    A file is looked at on its own, or all of a part's files together, as each holds one object.
 
     Raises:
         LoadError: naming the file and the key.
     """
-    if not plan.stamps_file:
-        return
+    group, where = ("GROUP BY file", "file's") if plan.stamps_file else ("", "files'")
     vanished = []
     for column in plan.columns:
         key = str(column.steps[0])
-        for file, lines in session.run_native(
-            "SELECT file, count(*) FROM checked GROUP BY file "
+        for file, lines, line in session.run_native(
+            f"SELECT min(file), count(*), max(line) FROM checked {group} "
             f"HAVING count(*) > 1 AND NOT bool_or(list_contains(keys, {_native(key)})) "
-            "ORDER BY file"
+            "ORDER BY 1"
         ):
-            reason = f"key {key!r} is in none of the file's {lines} lines"
-            vanished.append(BadLine(files[file], lines, column.name, reason))
+            reason = f"key {key!r} is in none of the {where} {lines} objects"
+            vanished.append(BadLine(files[file], line, column.name, reason))
     if vanished:
         raise LoadError(table, vanished)
 

@@ -1,7 +1,8 @@
 """The DuckDB warehouse: one file, one writer at a time."""
 
+import fcntl
 import json
-import tempfile
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -11,6 +12,7 @@ from typing import Any
 import duckdb
 from sqlglot.errors import SqlglotError
 
+from sparkify_dagster.scratch import scratch_folder
 from sparkify_dagster.warehouse.base import (
     CopyResult,
     CopySource,
@@ -27,6 +29,14 @@ from sparkify_dagster.warehouse.statements import read_statement, render
 # Redshift divides whole numbers as whole numbers and has no use for insertion order.
 _CONFIG: dict[str, Any] = {"integer_division": "true", "preserve_insertion_order": "false"}
 _SEARCH_PATH = "SET search_path = 'analytics,staging'"
+# What DuckDB raises where a file cannot be written, at COMMIT as well, or memory runs out.
+_OUT_OF_ROOM = (
+    duckdb.IOException,
+    duckdb.OutOfMemoryException,
+    duckdb.TransactionException,
+    duckdb.FatalException,
+)
+_HEADER_BYTES = 3 * 4096  # of a DuckDB file: with these it is whole, if empty
 _LOCK_POLL = 0.2  # seconds between two tries to open a file that another process holds
 
 
@@ -106,21 +116,21 @@ class DuckDBWarehouse:
 
     def transaction(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
         """Run `body` in one transaction; a second process waits for the first."""
-        with self._connect() as connection, tempfile.TemporaryDirectory() as folder:
+        with self._connect() as connection, scratch_folder() as folder:
             try:
-                return self._attempt(connection, body, DuckDBSession(connection, Path(folder)))
+                return self._attempt(connection, body, DuckDBSession(connection, folder))
             except FastCopyRefused:
                 # An error ends DuckDB's transaction, so the whole of it is done again; this time
                 # every line is looked at on its own.
-                checked = DuckDBSession(connection, Path(folder), check_lines=True)
+                checked = DuckDBSession(connection, folder, check_lines=True)
                 return self._attempt(connection, body, checked)
 
     def read(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
         """Run `body` on committed data."""
         if not self._path.exists():
             raise WarehouseError(f"{self._path}: no warehouse yet; run the job sparkify_etl first")
-        with self._connect(read_only=True) as connection, tempfile.TemporaryDirectory() as folder:
-            return body(DuckDBSession(connection, Path(folder)))
+        with self._connect(read_only=True) as connection, scratch_folder() as folder:
+            return body(DuckDBSession(connection, folder))
 
     def _attempt(
         self,
@@ -132,10 +142,15 @@ class DuckDBWarehouse:
         try:
             result = body(session)
             connection.execute("COMMIT")
-        except BaseException:
-            # A failed COMMIT has ended the transaction itself.
-            with suppress(duckdb.TransactionException):
+        except BaseException as error:
+            # A failed COMMIT has ended the transaction itself, a full disk the whole connection.
+            with suppress(duckdb.Error):
                 connection.execute("ROLLBACK")
+            if isinstance(error, _OUT_OF_ROOM):
+                raise WarehouseError(
+                    f"{self._path}: {error}\nNothing of this load was kept. Where the disk or the "
+                    "memory is full, make room, then run again."
+                ) from error
             raise
         return result
 
@@ -154,7 +169,10 @@ class DuckDBWarehouse:
                 connection = duckdb.connect(str(self._path), read_only=read_only, config=_CONFIG)
                 break
             except duckdb.IOException as error:
-                if "lock" not in str(error).lower():
+                if "Could not set lock" not in str(error):
+                    if not read_only and _is_unfinished(self._path):
+                        _finish(self._path)
+                        continue
                     raise WarehouseError(
                         f"SPARKIFY_DUCKDB_PATH={str(self._path)!r}: cannot be opened: {error}"
                     ) from error
@@ -167,9 +185,44 @@ class DuckDBWarehouse:
                 time.sleep(_LOCK_POLL)
         try:
             if not read_only:
+                # What a killed process had spilled; no other process is at work in here.
+                shutil.rmtree(f"{self._path}.tmp", ignore_errors=True)
                 connection.execute("CREATE SCHEMA IF NOT EXISTS staging")
                 connection.execute("CREATE SCHEMA IF NOT EXISTS analytics")
             connection.execute(_SEARCH_PATH)
             yield connection
         finally:
             connection.close()
+
+
+def _is_unfinished(path: Path) -> bool:
+    """Tell whether a process died, or the disk was full, while it made the file."""
+    if not path.is_file() or path.stat().st_size >= _HEADER_BYTES:
+        return False
+    return _is_cut_off_header(path.read_bytes())
+
+
+def _is_cut_off_header(content: bytes) -> bool:
+    return len(content) < _HEADER_BYTES and (not content or content[8:12] == b"DUCK")
+
+
+def _finish(path: Path) -> None:
+    """Make an unfinished file an empty warehouse, in place: another process may be waiting for it.
+
+    Raises:
+        WarehouseError: there is no room for it.
+    """
+    with scratch_folder() as folder:
+        empty = folder / "empty.duckdb"
+        try:
+            duckdb.connect(str(empty)).close()
+        except duckdb.IOException as error:
+            raise WarehouseError(
+                f"{path}: is unfinished and cannot be made anew: {error}"
+            ) from error
+        with path.open("r+b") as file:
+            # The lock that DuckDB takes, too; to open the file a second time would give it up.
+            fcntl.lockf(file, fcntl.LOCK_EX)
+            if _is_cut_off_header(file.read()):
+                file.seek(0)
+                file.write(empty.read_bytes())

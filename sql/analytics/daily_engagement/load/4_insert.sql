@@ -1,4 +1,4 @@
--- Ratios are rounded as whole numbers of hundredths and ten-thousandths, which every engine does alike.
+-- Ratios are rounded as whole hundredths and ten-thousandths, which every engine does alike.
 INSERT INTO analytics.daily_engagement (
     day, active_users, sessions, plays, paid_plays, free_plays, paid_users,
     weekly_active_users, week_start, plays_per_session, paid_share

@@ -1,5 +1,6 @@
 -- The song each play is of: same title and artist; of several, the closest in duration, then the
--- lowest song_id. Only plays that match appear.
+-- lowest song_id. Only plays that match appear. A play of unknown length, here -1, is as close to
+-- one song as to another.
 CREATE TEMP TABLE song_matches AS
 SELECT
     title,
@@ -18,7 +19,7 @@ FROM (
             PARTITION BY played.title, played.artist_name, played.length
             ORDER BY
                 CASE WHEN songs.duration IS NULL THEN 1 ELSE 0 END,
-                ABS(songs.duration - played.length),
+                CASE WHEN played.length = -1 THEN 0 ELSE ABS(songs.duration - played.length) END,
                 songs.song_id
         ) AS choice
     FROM (
