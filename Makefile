@@ -6,7 +6,7 @@ export DAGSTER_HOME ?= $(CURDIR)/.dagster
 export DAGSTER_DISABLE_TELEMETRY := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help run ui test test-ui screenshots lint lock clean
+.PHONY: help run ui test test-ui test-redshift screenshots lint bench bench-day lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -43,11 +43,20 @@ test-ui: $(VENV)/.dev  ## the UI in a real browser (Debian: apt-get install chro
 screenshots: $(VENV)/.dev  ## the browser test, writing the pictures of the README anew
 	SPARKIFY_SCREENSHOTS=1 $(BIN)/python -m pytest -m browser
 
+test-redshift: $(VENV)/.dev  ## the Redshift suite on a real cluster: REDSHIFT_... and SPARKIFY_MANIFEST_PREFIX name it
+	SPARKIFY_TEST_REDSHIFT=yes $(BIN)/python -m pytest -rs -m redshift sparkify_dagster_tests/test_redshift_cluster.py || test $$? -eq 5
+
 lint: $(VENV)/.dev  ## style, types, layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: $(VENV)/.run  ## full loads and a new day against dbt, SQLMesh, a script (SIZES="S M L" RUNS=5)
+	$(BIN)/python -m benchmarks full $(SIZES) --runs $(or $(RUNS),5)
+
+bench-day: $(VENV)/.run  ## a new day after 30, 365, 1000 days; start-up (HISTORY="30 365" RUNS=5)
+	$(BIN)/python -m benchmarks day $(HISTORY) --runs $(or $(RUNS),5)
 
 lock:  ## write the locks anew from pyproject.toml and requirements/*.in
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 --upgrade requirements/uv.in -o requirements/uv.txt

@@ -7,6 +7,7 @@ import dagster as dg
 # Single-run backfills are marked beta in Dagster 1.13 and warn once per asset.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
+from sparkify_dagster.assets.analytics import ANALYTICS_ASSETS, listening_report
 from sparkify_dagster.assets.lake import LAKE_ASSETS
 from sparkify_dagster.assets.staging import staging_events, staging_songs
 from sparkify_dagster.assets.star import STAR_ASSETS
@@ -19,7 +20,14 @@ from sparkify_dagster.resources import LakeResource, WarehouseResource
 from sparkify_dagster.settings import load_settings
 
 defs = dg.Definitions(
-    assets=[*LAKE_ASSETS, staging_events, staging_songs, *STAR_ASSETS],
+    assets=[
+        *LAKE_ASSETS,
+        staging_events,
+        staging_songs,
+        *STAR_ASSETS,
+        *ANALYTICS_ASSETS,
+        listening_report,
+    ],
     asset_checks=TABLE_CHECKS,
     jobs=[sparkify_etl, reset_warehouse],
     sensors=[*LAKE_SENSORS, *alert_sensors(load_settings())],

@@ -38,9 +38,9 @@ class Column:
 class Check:
     """What has to hold for a table, told by numbers from the table's check query.
 
-    `numbers` are columns of that query. With rule "none" the first has to be 0; with "equal" the
-    first has to equal the second and be at least 1; with "share" the first divided by the second
-    has to be at least `least`.
+    `numbers` are columns of that query. With rule "none" all have to be 0; with "equal" the first
+    of each pair has to equal the second, and the very first to be at least 1; with "share" the
+    first divided by the second has to be at least `least`.
     """
 
     name: str
@@ -67,6 +67,10 @@ class Table:
     helpers: tuple[str, ...] = ()
     # The table whose noted changes tell the checks where to look, where it is not this one.
     changes_of: str = ""
+    # Columns that hold another table's key, with that table.
+    joins: tuple[tuple[str, str], ...] = ()
+    # Tables whose every load is taken in, though no load statement asks what it changed.
+    follows: tuple[str, ...] = ()
 
     @property
     def qualified_name(self) -> str:
@@ -157,6 +161,22 @@ def reference(column: str, table: str) -> Check:
     )
 
 
+def reconciles(description: str, *numbers: str) -> Check:
+    """Return the check that a table adds up to songplays, in plays and in what `numbers` pair."""
+    return Check(
+        "plays_reconcile",
+        f"The plays add up to the rows of songplays{description}.",
+        ("total_plays", "songplays_rows", *numbers),
+        rule="equal",
+    )
+
+
+# Told by the load of a staging table itself, not by a query.
+FILE_CHECKS = {
+    "known_keys": "The files read hold no key that the table does not know.",
+    "all_lines_loaded": "No line was left out (SPARKIFY_COPY_MAX_ERRORS allows some).",
+}
+
 STAGING_EVENTS = Table(
     name="staging_events",
     schema="staging",
@@ -200,6 +220,7 @@ SONGS = Table(
     summary="The songs of the catalogue. One row per song_id.",
     depends_on=("staging_songs",),
     key=("song_id",),
+    joins=(("artist_id", "artists"),),
     checks=(
         row_count("staging_songs has distinct song ids"),
         unique_key("song_id"),
@@ -246,6 +267,12 @@ SONGPLAYS = Table(
     # users and artists: for the checks of the references.
     depends_on=("staging_events", "songs", "users", "artists"),
     key=("songplay_id",),
+    joins=(
+        ("start_time", "time"),
+        ("user_id", "users"),
+        ("song_id", "songs"),
+        ("artist_id", "artists"),
+    ),
     checks=(
         row_count("there are NextSong events"),
         unique_key("songplay_id"),
@@ -284,11 +311,153 @@ TIME = Table(
         domain("weekday", "0 (Sunday) to 6 (Saturday)"),
     ),
 )
+TOP_SONGS = Table(
+    name="top_songs",
+    schema="analytics",
+    group="analytics",
+    summary=(
+        "What songs are played most. One row per title and artist as logged, so that a play counts "
+        "whether or not its song is in the catalogue."
+    ),
+    depends_on=("songplays",),
+    key=("title", "artist_name"),
+    helpers=("bookkeeping/song_months",),
+    changes_of="songplays",
+    checks=(
+        unique_key("title", "artist_name"),
+        reconciles(
+            ", those with a song of the catalogue to those with a song_id",
+            "total_matched_plays",
+            "songplays_matched",
+        ),
+    ),
+)
+TOP_ARTISTS = Table(
+    name="top_artists",
+    schema="analytics",
+    group="analytics",
+    summary="What artists are played most. One row per artist name as logged.",
+    # songplays: for the check of the total.
+    depends_on=("top_songs", "songplays"),
+    follows=("top_songs",),
+    key=("artist_name",),
+    changes_of="songplays",
+    checks=(
+        unique_key("artist_name"),
+        reconciles(", the songs to those of top_songs", "total_songs", "top_songs_rows"),
+    ),
+)
+DAILY_ENGAGEMENT = Table(
+    name="daily_engagement",
+    schema="analytics",
+    group="analytics",
+    summary="How many listen how much, free against paid. One row per day with plays.",
+    depends_on=("songplays",),
+    key=("day",),
+    changes_of="songplays",
+    checks=(
+        unique_key("day"),
+        reconciles(
+            ", and so do every day's plays and paid plays; no day has more active users than the "
+            "week that ends with it",
+            "days",
+            "days_that_agree",
+        ),
+    ),
+)
+LISTENER_DEMOGRAPHICS = Table(
+    name="listener_demographics",
+    schema="analytics",
+    group="analytics",
+    summary="Who listens most. One row per gender, level and location that plays came from.",
+    depends_on=("songplays", "users"),
+    follows=("users",),
+    key=("gender", "level", "location"),
+    helpers=("bookkeeping/listener_months",),
+    changes_of="songplays",
+    checks=(
+        unique_key("gender", "level", "location"),
+        reconciles(""),
+    ),
+)
+LISTENING_HOURS = Table(
+    name="listening_hours",
+    schema="analytics",
+    group="analytics",
+    summary="When songs are played. One row per weekday and hour (UTC) with plays, over all days.",
+    depends_on=("songplays",),
+    key=("weekday", "hour"),
+    helpers=("bookkeeping/listening_days",),
+    changes_of="songplays",
+    checks=(
+        unique_key("weekday", "hour"),
+        reconciles(""),
+    ),
+)
+LEVEL_CHANGES = Table(
+    name="level_changes",
+    schema="analytics",
+    group="analytics",
+    summary=(
+        "Upgrades and downgrades. One row per change of a user's level, from one event to the "
+        "user's next."
+    ),
+    # users and songplays: for the checks.
+    depends_on=("staging_events", "users", "songplays"),
+    key=("user_id", "change_number"),
+    joins=(("user_id", "users"),),
+    helpers=("bookkeeping/event_days", "bookkeeping/user_levels"),
+    changes_of="songplays",
+    checks=(
+        unique_key("user_id", "change_number"),
+        Check(
+            "levels_reconcile",
+            "Every user's latest change led to the level that users has, and every listener with "
+            "plays on both levels in songplays has a change.",
+            ("latest_level_not_in_users", "listeners_without_their_change"),
+        ),
+    ),
+)
+CATALOGUE_COVERAGE = Table(
+    name="catalogue_coverage",
+    schema="analytics",
+    group="analytics",
+    summary=(
+        "How many plays are of songs in the catalogue, and what is missing most. One row per day "
+        "with plays."
+    ),
+    depends_on=("songplays",),
+    key=("day",),
+    changes_of="songplays",
+    checks=(
+        unique_key("day"),
+        reconciles(
+            ", and so do every day's plays and those with a song of the catalogue",
+            "days",
+            "days_that_agree",
+        ),
+    ),
+)
 
 # In an order in which each table comes after those it depends on.
 TABLES: dict[str, Table] = {
     table.name: table
-    for table in (STAGING_EVENTS, STAGING_SONGS, SONGS, ARTISTS, USERS, SONGPLAYS, TIME)
+    for table in (
+        STAGING_EVENTS,
+        STAGING_SONGS,
+        SONGS,
+        ARTISTS,
+        USERS,
+        SONGPLAYS,
+        TIME,
+        TOP_SONGS,
+        TOP_ARTISTS,
+        DAILY_ENGAGEMENT,
+        LISTENER_DEMOGRAPHICS,
+        LISTENING_HOURS,
+        LEVEL_CHANGES,
+        CATALOGUE_COVERAGE,
+    )
 }
 
 VIEWS = (
@@ -299,6 +468,7 @@ VIEWS = (
 )
 BOOKKEEPING = (
     "load_lock",
+    "commits",
     "table_versions",
     "loaded_files",
     "loads",

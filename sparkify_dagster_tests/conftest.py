@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+pytest.register_assert_rewrite(
+    "sparkify_dagster_tests.redshift_stage", "sparkify_dagster_tests.redshift_suite"
+)
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 REAL_DATA = REPOSITORY.parent / "shared" / "data" / "sparkify_real.tar.gz"
 

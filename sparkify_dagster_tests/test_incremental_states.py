@@ -40,7 +40,7 @@ from sparkify_dagster.warehouse.base import (
 )
 from sparkify_dagster.warehouse.duckdb.engine import DuckDBWarehouse
 from sparkify_dagster_tests import star_model
-from sparkify_dagster_tests.loads import rebuilt, run_table, tables_of
+from sparkify_dagster_tests.runs import rebuilt, run_table, tables_of
 from sparkify_dagster_tests.star_model import COLUMNS, difference, rows_of
 from sparkify_dagster_tests.tiny_lake import TinyLake, event, event_file, json_lines, song
 
@@ -61,6 +61,8 @@ ENGINES: dict[str, Callable[[Path], Warehouse]] = {
     "duckdb": lambda folder: DuckDBWarehouse(folder / "warehouse.duckdb", 10),
 }
 
+# Every draw builds the tables that have a model; a deep one the analytics tables as well.
+RUN_TABLES = [name for name, table in TABLES.items() if DEEP or table.group != "analytics"]
 DAYS = ("2018-11-01", "2018-11-02", "2018-11-03", "2018-12-31")
 SONG_FILES = ("A/A/A/TR1", "A/A/B/TR2", "A/B/A/TR3", "B/A/A/TR4")
 
@@ -306,20 +308,20 @@ class IncrementalStates(RuleBasedStateMachine):
 
     @rule(full_refresh=st.sampled_from([False, False, False, False, True]))
     def run_everything(self, full_refresh: bool) -> None:
-        if self._run(self.warehouse, None, full_refresh, list(TABLES)):
+        if self._run(self.warehouse, None, full_refresh, RUN_TABLES):
             self._compare_with_rebuild()
             self._checks_agree()
 
     @rule(day=DAY, full_refresh=st.sampled_from([False, False, False, True]))
     def run_partition(self, day: str, full_refresh: bool) -> None:
-        self._run(self.warehouse, [day], full_refresh, list(TABLES))
+        self._run(self.warehouse, [day], full_refresh, RUN_TABLES)
 
     @rule(first=st.integers(0, 2), count=st.integers(1, 3))
     def run_range(self, first: int, count: int) -> None:
-        self._run(self.warehouse, DAYS[first : first + count], False, list(TABLES))
+        self._run(self.warehouse, DAYS[first : first + count], False, RUN_TABLES)
 
     @rule(
-        table=st.sampled_from(list(TABLES)),
+        table=st.sampled_from(RUN_TABLES),
         full_refresh=st.sampled_from([False, False, False, True]),
     )
     def run_one_table(self, table: str, full_refresh: bool) -> None:
@@ -334,7 +336,7 @@ class IncrementalStates(RuleBasedStateMachine):
         """The process dies at some statement, between two tables, or not at all."""
         warehouse = MortalWarehouse(self.warehouse, statements)
         try:
-            self._run(warehouse, None, full_refresh, list(TABLES))
+            self._run(warehouse, None, full_refresh, RUN_TABLES)
         except Killed:
             self._compare_with_model()
 
@@ -421,7 +423,8 @@ class IncrementalStates(RuleBasedStateMachine):
         elif table == "staging_songs":
             self.staged_songs = {name: self.source.files[name] for name in self.song_names()}
         qualified = TABLES[table].qualified_name
-        self.expected[qualified] = self._model(table)
+        if qualified in COLUMNS:
+            self.expected[qualified] = self._model(table)
 
     def _model(self, table: str) -> list[Row]:
         songs = self.expected["staging.staging_songs"]
@@ -456,8 +459,9 @@ class IncrementalStates(RuleBasedStateMachine):
             assert sum(count for *_, count in rows) == lines
 
     def _compare_with_rebuild(self) -> None:
-        found = tables_of(self.warehouse)
-        for name, expected in rebuilt(self.lake, self.folder / "rebuilt.duckdb").items():
+        found = tables_of(self.warehouse, RUN_TABLES)
+        path = self.folder / "rebuilt.duckdb"
+        for name, expected in rebuilt(self.lake, path, RUN_TABLES).items():
             assert not (text := difference(name, found[name], expected)), text
 
     def _checks_agree(self) -> None:
@@ -478,7 +482,8 @@ def _tables_and_ledger(session: Session) -> tuple[dict[str, list[Row]], list[Row
 
 def _check_numbers(session: Session) -> list[tuple[Table, Check, list[Any]]]:
     result = []
-    for name, table in TABLES.items():
+    for name in RUN_TABLES:
+        table = TABLES[name]
         load_id = last_load(session, table.changes_from).load_id
         for whole_table in (True, False):
             numbers = session.query(f"checks/{name}", whole_table=whole_table, load_id=load_id)[0]

@@ -26,6 +26,7 @@ playwright = pytest.importorskip("playwright.sync_api")
 
 IMAGES = REPOSITORY / "docs" / "images"
 GROUPS = ("lake", "staging", "star", "analytics")
+PAGE = {"width": 1500, "height": 1100}
 START_SECONDS = 120
 RUN_MILLISECONDS = 240_000
 
@@ -98,7 +99,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
             executable_path=chromium,
             headless=True,
             args=["--disable-gpu", "--no-sandbox", "--disable-background-networking"],
-            viewport={"width": 1700, "height": 1100},
+            viewport=PAGE,
         )
         context.set_default_timeout(60_000)
         yield context
@@ -134,6 +135,7 @@ def _materialize_all(page: Any, base: str) -> None:
 def _picture(page: Any, name: str) -> None:
     if os.environ.get("SPARKIFY_SCREENSHOTS"):
         IMAGES.mkdir(parents=True, exist_ok=True)
+        page.wait_for_timeout(3_000)  # colours and states follow the text
         page.screenshot(path=str(IMAGES / name))
 
 
@@ -146,19 +148,40 @@ def test_materialize_all_on_an_empty_warehouse(
         runs = _ask(base, "{runsOrError{... on Runs{results{status}}}}")["runsOrError"]["results"]
         assert {run["status"] for run in runs} == {"SUCCESS"}
 
+        page.set_viewport_size({"width": 1900, "height": 1750})
         page.goto(_graph_address(base))
         page.get_by_text("songplays", exact=True).first.wait_for()
+        page.get_by_text("Hide navigation").click()
+        page.reload()  # fits the graph into the room it now has
+        page.get_by_text("songplays", exact=True).first.wait_for()
         _picture(page, "graph.png")
+        page.set_viewport_size(PAGE)
 
         page.goto(f"{base}/assets/songplays")
         page.get_by_text("songplay_id").first.wait_for()
+        page.goto(f"{base}/assets/top_songs")
+        page.get_by_text("matched_plays").first.wait_for()
+        _picture(page, "asset.png")
         page.goto(f"{base}/assets/songplays?view=events")
         page.get_by_text("dagster/row_count").first.wait_for()
         page.get_by_text("preview").first.wait_for()
-        _picture(page, "asset.png")
         page.goto(f"{base}/assets/songplays?view=checks")
         page.get_by_text("unique_key").first.wait_for()
         page.get_by_text("Passed").first.wait_for()
+
+        page.goto(f"{base}/assets/top_songs?view=events")
+        chart = page.locator("tr").filter(has_text="chart").last
+        chart.get_by_text("Show Markdown").click()
+        drawing = page.get_by_role("dialog").locator("img[src^='data:image/png']")
+        drawing.wait_for()
+        assert drawing.evaluate("image => image.naturalWidth") > 100
+        page.goto(f"{base}/assets/listening_report?view=events")
+        page.get_by_text("listening_report.html").first.wait_for()
+
+        page.goto(f"file://{tmp_path}/data/listening_report.html")
+        page.get_by_role("heading", name="Listening report").wait_for()
+        assert page.locator("svg").count() > 5
+        _picture(page, "report.png")
 
 
 def test_wrong_lake_is_a_readable_error(browser: Any, tmp_path: Path) -> None:

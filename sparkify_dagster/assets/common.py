@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import dagster as dg
 
 from sparkify_dagster.lake.base import LakeError
+from sparkify_dagster.lineage import read_lineage
 from sparkify_dagster.loading.schema import load_version
 from sparkify_dagster.settings import load_settings
 from sparkify_dagster.tables import Table
@@ -42,6 +43,9 @@ def asset_arguments(table: Table) -> dict[str, Any]:
         "metadata": {
             "dagster/table_name": table.qualified_name,
             "dagster/column_schema": column_schema(table),
+            "dagster/column_lineage": column_lineage(table),
+            # The open-source UI does not show the one above.
+            "lineage": dg.MetadataValue.md(lineage_table(table)),
         },
     }
 
@@ -63,13 +67,37 @@ def column_schema(table: Table) -> dg.TableSchema:
     )
 
 
+def column_lineage(table: Table) -> dg.TableColumnLineage:
+    """Return the columns that each column is made from, as Dagster keeps them."""
+    return dg.TableColumnLineage(
+        {
+            column: [
+                dg.TableColumnDep(dg.AssetKey(source.split(".")[0]), source.split(".", 1)[1])
+                for source in sources
+            ]
+            for column, sources in read_lineage().get(table.name, {}).items()
+        }
+    )
+
+
+def lineage_table(table: Table) -> str:
+    """Return the columns that each column is made from, for people."""
+    rows = [
+        (name, ", ".join(sources)) for name, sources in read_lineage().get(table.name, {}).items()
+    ]
+    return markdown_table(("column", "made from"), rows)
+
+
 def load_table(
     context: dg.AssetExecutionContext,
     warehouse: Warehouse,
     table: Table,
     load: Callable[[Session], Result],
+    show: Callable[[Session], dict[str, Any]] | None = None,
 ) -> tuple[Result, dict[str, Any]]:
     """Run `load` in one transaction; return its outcome and the materialization's metadata.
+
+    `show` adds metadata of the table's own, read in the same transaction.
 
     Raises:
         dg.Failure: the lake or the warehouse refuses, or lines do not fit; nothing was changed.
@@ -79,7 +107,9 @@ def load_table(
     def body(session: Session) -> tuple[Result, dict[str, Any]]:
         result = load(session)
         sql = ";\n\n".join(session.statements)
-        return result, {**_describe(session, table), "sql": dg.MetadataValue.md(code_block(sql))}
+        shown = show(session) if show else {}
+        metadata = {**shown, **_describe(session, table)}
+        return result, {**metadata, "sql": dg.MetadataValue.md(code_block(sql))}
 
     label = f"{context.run.job_name}/{table.name}"
     try:

@@ -10,7 +10,7 @@ from sparkify_dagster.automation.freshness import daily_freshness
 from sparkify_dagster.loading.staging import StagingResult, load_events, load_songs
 from sparkify_dagster.resources import LakeResource, WarehouseResource
 from sparkify_dagster.settings import load_settings
-from sparkify_dagster.tables import STAGING_EVENTS, STAGING_SONGS, Table
+from sparkify_dagster.tables import FILE_CHECKS, STAGING_EVENTS, STAGING_SONGS, Table
 
 
 def daily_partitions() -> dg.DailyPartitionsDefinition:
@@ -26,16 +26,8 @@ def daily_partitions() -> dg.DailyPartitionsDefinition:
 
 def _file_checks(table: Table) -> list[dg.AssetCheckSpec]:
     return [
-        dg.AssetCheckSpec(
-            "known_keys",
-            asset=table.name,
-            description="The files read hold no key that the table does not know.",
-        ),
-        dg.AssetCheckSpec(
-            "all_lines_loaded",
-            asset=table.name,
-            description="No line was left out (SPARKIFY_COPY_MAX_ERRORS allows some).",
-        ),
+        dg.AssetCheckSpec(name, asset=table.name, description=description)
+        for name, description in FILE_CHECKS.items()
     ]
 
 

@@ -1,15 +1,24 @@
 """The star schema: each table is brought up to date from what changed upstream."""
 
+from collections.abc import Callable
+from typing import Any
+
 import dagster as dg
 
 from sparkify_dagster.assets.common import LoadConfig, asset_arguments, load_table
 from sparkify_dagster.loading.star import refresh
 from sparkify_dagster.resources import WarehouseResource
 from sparkify_dagster.tables import Table, in_group
+from sparkify_dagster.warehouse.base import Session
 
 
-def build_asset(table: Table) -> dg.AssetsDefinition:
-    """Return the asset of one table that is built by its load statements."""
+def build_asset(
+    table: Table, show: Callable[[Session], dict[str, Any]] | None = None
+) -> dg.AssetsDefinition:
+    """Return the asset of one table that is built by its load statements.
+
+    `show` reads, after the load, what the materialization shows besides what all tables show.
+    """
 
     @dg.asset(**asset_arguments(table))
     def table_asset(
@@ -20,6 +29,7 @@ def build_asset(table: Table) -> dg.AssetsDefinition:
             warehouse.open(),
             table,
             lambda session: refresh(session, table, config.full_refresh, context.run.run_id),
+            show,
         )
         how = "rebuilt" if result.is_full else "updated" if result.changed else "unchanged"
         return dg.MaterializeResult(metadata={**metadata, "load": how})

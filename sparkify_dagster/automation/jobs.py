@@ -9,7 +9,7 @@ CONFIRMATION = "drop all tables"
 
 sparkify_etl = dg.define_asset_job(
     "sparkify_etl",
-    selection=dg.AssetSelection.groups("staging", "star"),
+    selection=dg.AssetSelection.groups("staging", "star", "analytics"),
     description=(
         "Everything: loads what is new or changed in the lake, brings every table up to date and "
         "checks it. With a partition or a range of days, only those days are loaded."

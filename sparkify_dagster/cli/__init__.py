@@ -10,6 +10,10 @@ from dotenv import load_dotenv
 COMMANDS = {
     "run": ("run", "Run the main job and print tables, checks and what to look at next."),
     "sample-data": ("sample_data", "Write a sample lake in the exact layout of the real one."),
+    "query": ("query", "Look into the warehouse with SQL; nothing is changed."),
+    "status": ("status", "Tell what is loaded up to when, the last run and failing checks."),
+    "docs": ("docs", "Write the data dictionary, the diagram and the column lineage."),
+    "grants": ("grants", "Create the Redshift roles of loaders and analysts, with their rights."),
     "infra": ("infra", "Provision Redshift on AWS, look at it, delete it."),
 }
 

@@ -6,6 +6,7 @@ import dagster as dg
 from rich.console import Console
 from rich.table import Table as Grid
 
+from sparkify_dagster.report import report_path
 from sparkify_dagster.settings import Settings
 from sparkify_dagster.tables import TABLES
 
@@ -35,6 +36,8 @@ def print_summary(tag: str, value: str, settings: Settings) -> bool:
     )
     place = settings.duckdb_path if settings.target == "duckdb" else "Amazon Redshift"
     console.print(f"Warehouse: {place}")
+    if report_path(settings).is_file():
+        console.print(f"Report: {report_path(settings)}")
     console.print("Next: make ui, then http://127.0.0.1:3000")
     return fine
 

@@ -16,15 +16,11 @@ from sparkify_dagster.warehouse.statements import read_statement
 
 
 def prepare(session: Session) -> None:
-    """Take the warehouse for this transaction, and create or migrate what is missing.
+    """Create or migrate what is missing.
 
     Raises:
         WarehouseError: a table differs from its definition in a way that needs a decision.
     """
-    session.execute("bookkeeping/schema_staging")
-    session.execute("bookkeeping/schema_analytics")
-    session.execute("bookkeeping/load_lock/create")
-    session.run("LOCK TABLE staging.load_lock")
     session.execute("bookkeeping/table_versions/create")
     existing = {
         row["table_name"]: row["column_list"] for row in session.query("bookkeeping/versions")
@@ -38,8 +34,6 @@ def prepare(session: Session) -> None:
 
 def reset(session: Session) -> None:
     """Drop all tables and views of the platform, whatever their state, and create them anew."""
-    session.execute("bookkeeping/schema_staging")
-    session.execute("bookkeeping/schema_analytics")
     for view in reversed(VIEWS):
         session.run(f"DROP VIEW IF EXISTS {created_name(view)} CASCADE")
     for statement in (*_create_statements(), "bookkeeping/table_versions/create"):
@@ -115,6 +109,9 @@ def _prepare_view(session: Session, view: str, existing: dict[str, str], replace
     wanted = hashlib.sha256(read_statement(view).encode()).hexdigest()
     if existing.get(name) == wanted and not replace:
         return
+    if name in existing:
+        # Redshift replaces a view only by one with the same columns.
+        session.run(f"DROP VIEW IF EXISTS {name}")
     session.execute(view)
     _record_version(session, name, wanted)
 

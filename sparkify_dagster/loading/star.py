@@ -21,13 +21,13 @@ class RefreshResult:
 
 
 def sources(table: Table) -> tuple[str, ...]:
-    """Return the tables whose changes a table's load statements ask for."""
+    """Return the tables whose loads a table takes in."""
     found = {
         name
         for statement in table.load_statements
         for name in _SEEN.findall(read_statement(statement))
     }
-    return tuple(sorted(found))
+    return tuple(sorted(found.union(table.follows)))
 
 
 def refresh(session: Session, table: Table, full_refresh: bool, run_id: str) -> RefreshResult:

@@ -91,6 +91,13 @@ class Session(Protocol):
     def run(self, text: str) -> list[Row]:
         """Run a trivial statement given as text in Redshift's dialect; return its rows."""
 
+    def select(self, text: str) -> tuple[list[str], list[Row]]:
+        """Run a query that a person wrote, in Redshift's dialect; return column names and rows.
+
+        Raises:
+            WarehouseError: the engine refuses it, with the engine's reason.
+        """
+
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
         """Insert rows from Python, in few round trips."""
 
@@ -99,6 +106,13 @@ class Session(Protocol):
 
         Raises:
             LoadError: more lines than `max_errors` allows do not fit.
+        """
+
+    def costs(self) -> dict[str, float | int]:
+        """Return what the transaction took, once it is committed; empty where it is not known.
+
+        Keys: `queries`, `elapsed_seconds`, `queue_seconds`, `execution_seconds`, `returned_rows`,
+        `returned_bytes`, `scanned_rows`, `scanned_bytes`.
         """
 
 
@@ -111,6 +125,7 @@ class Warehouse(Protocol):
     def transaction(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
         """Run `body` in one transaction of its own session: all of it is visible, or nothing.
 
+        The schemas exist. Transactions take turns, so `body` sees all that others committed.
         `body` may be called again after a fault that passes, so it changes nothing outside the
         session. `label` names the asset and job to a DBA.
         """

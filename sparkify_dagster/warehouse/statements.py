@@ -17,6 +17,10 @@ SQL_ROOT = _PACKAGE / "sql" if (_PACKAGE / "sql").is_dir() else _PACKAGE.parent 
 _PLACEHOLDER = re.compile(r"(?<![:\w]):([a-z_]+)\b")
 
 
+class Keyword(str):
+    """A word of SQL, which is filled in without quotes."""
+
+
 @cache
 def read_statement(name: str) -> str:
     """Return the text of `sql/<name>.sql`."""
@@ -52,7 +56,7 @@ def literal(value: Any) -> str:
             return "NULL"
         case bool():
             return "TRUE" if value else "FALSE"
-        case int():
+        case int() | Keyword():
             return str(value)
         case dt.datetime():
             return f"'{value:%Y-%m-%d %H:%M:%S.%f}'"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from sqlglot.errors import SqlglotError
 
 from sparkify_dagster.scratch import scratch_folder
 from sparkify_dagster.warehouse.base import (
@@ -72,6 +73,14 @@ class DuckDBSession:
         self.statements.append(text)
         return self._connection.execute(text).fetchall()
 
+    def select(self, text: str) -> tuple[list[str], list[Row]]:
+        """Run a query that a person wrote, in Redshift's dialect; return column names and rows."""
+        try:
+            rows = self.run(text)
+        except (duckdb.Error, SqlglotError) as error:
+            raise WarehouseError(str(error)) from error
+        return [column[0] for column in self._connection.description or []], rows
+
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
         """Insert rows from Python in one statement, as JSON that DuckDB unpacks."""
         records = [dict(zip(columns, row, strict=True)) for row in rows]
@@ -89,6 +98,10 @@ class DuckDBSession:
         """Load files into a staging table, carrying out COPY by Redshift's rules."""
         carry_out = copy_checked if self._check_lines else copy_fast
         return carry_out(self, step, source, max_errors, self._folder)
+
+    def costs(self) -> dict[str, float | int]:
+        """Return nothing: DuckDB keeps no account of past statements."""
+        return {}
 
 
 class DuckDBWarehouse:

@@ -1,5 +1,6 @@
 -- One row per user and file day: the user's latest event of that day.
--- The summary that users is built from without reading all events again.
+-- The summary that users is built from without reading all events again. Dealt out by user, whose
+-- days are compared; sorted by day, as days are replaced.
 CREATE TABLE IF NOT EXISTS staging.user_days (
     user_id VARCHAR(32) NOT NULL,      -- never empty
     file_day DATE NOT NULL,            -- the day in the event file's name

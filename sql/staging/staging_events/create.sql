@@ -1,4 +1,5 @@
 -- One row per line of the event files, nothing filtered.
+-- Dealt out by session, as repeated events are told by it; sorted by day, as days are replaced.
 CREATE TABLE IF NOT EXISTS staging.staging_events (
     artist VARCHAR(256),               -- artist of the song played, as logged; only on NextSong
     auth VARCHAR(32),                  -- Logged In or Logged Out

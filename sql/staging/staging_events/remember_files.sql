@@ -16,7 +16,7 @@ SELECT
         ELSE 0
     END,
     :run_id,
-    :loaded_at
+    CAST(:loaded_at AS TIMESTAMP)
 FROM new_files
 LEFT JOIN (
     SELECT

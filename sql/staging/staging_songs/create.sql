@@ -1,4 +1,5 @@
 -- One row per song object of the song files, nothing filtered.
+-- Dealt out and sorted by song, by which several rows of one are compared.
 CREATE TABLE IF NOT EXISTS staging.staging_songs (
     artist_id VARCHAR(32),              -- the artist; files of one artist may disagree on the rest
     artist_latitude DOUBLE PRECISION,   -- degrees north; NULL where unknown

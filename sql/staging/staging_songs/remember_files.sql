@@ -11,7 +11,7 @@ SELECT
     new_files.line_count,
     COALESCE(counted.row_count, 0),
     :run_id,
-    :loaded_at
+    CAST(:loaded_at AS TIMESTAMP)
 FROM new_files
 LEFT JOIN (
     SELECT

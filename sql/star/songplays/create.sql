@@ -1,6 +1,7 @@
 -- One row per play: an event with page NextSong, whether or not its song is in the catalogue.
--- Dealt out by song_id would heap the unmatched plays on one slice, so rows follow their session;
--- sorted by start_time, as most questions ask for a span of time.
+-- Sorted by start_time, as most questions ask for a span of time, and dealt out by it: time, the one
+-- dimension that grows along, is laid out the same, so the two merge where they lie. Milliseconds
+-- spread evenly; song_id would heap the many plays without one on a single slice.
 CREATE TABLE IF NOT EXISTS analytics.songplays (
     songplay_id VARCHAR(32) NOT NULL,  -- MD5 of session and item: the same in every run and engine
     start_time TIMESTAMP NOT NULL,     -- when the play began, UTC, to the millisecond; joins time
@@ -17,5 +18,5 @@ CREATE TABLE IF NOT EXISTS analytics.songplays (
     length DOUBLE PRECISION,           -- seconds of the song, as logged
     file_day DATE NOT NULL             -- the day of the event file the play is from
 )
-DISTKEY (session_id)
+DISTKEY (start_time)
 SORTKEY (start_time)

@@ -1,5 +1,5 @@
 -- One row per distinct start_time of songplays.
--- Dealt out and sorted by the column it is joined on.
+-- Dealt out and sorted like songplays, by the column the two are joined on.
 CREATE TABLE IF NOT EXISTS analytics.time (
     start_time TIMESTAMP NOT NULL,  -- the moment, UTC, to the millisecond
     hour INTEGER NOT NULL,          -- 0 to 23

@@ -1,0 +1,281 @@
+"""Measures the platform against an empty Dagster job, a script, dbt and SQLMesh.
+
+    make bench SIZES="S M L" RUNS=5     or  python -m benchmarks full S M L --runs 5
+    make bench-day HISTORY="30 365"     or  python -m benchmarks day 30 365 1000
+
+A size is S, M, L or DAYSxEVENTS_A_DAYxSONGS. What was measured last stays in benchmarks/.work/ and
+is written into the report together with what is measured now.
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from benchmarks import report
+from benchmarks.compare import differences
+from benchmarks.lakes import Lake, Size, add_last_day, make_lake, parse_size, without_last_day
+from benchmarks.measure import Command, RunFailed, Sample, interleave, machine, run, say
+from benchmarks.startup import measure_imports, measure_ui
+from benchmarks.subjects import (
+    OURS,
+    REPOSITORY,
+    WORK,
+    NotInstalled,
+    Subject,
+    competitors,
+    install,
+    own_subjects,
+    pinned,
+)
+
+RESULTS = WORK / "results"
+
+
+class Differs(Exception):
+    """Two warehouses that have to be equal are not."""
+
+
+def bench_size(size: Size, runs: int, only: Sequence[str]) -> dict[str, Any]:
+    """Measure all subjects on one size: a full load, then one new day."""
+    lake = make_lake(size)
+    subjects, skipped = _subjects(only)
+    versions = _versions(subjects)
+    shutil.rmtree(WORK / "homes", ignore_errors=True)
+
+    def full(subject: Subject, on: Lake, after: str) -> Sample:
+        _remove(subject.warehouse)
+        return run(subject.command(on.folder, on.last_day, after, size.name, False))
+
+    say(f"{size.name}: warming up, comparing the tables")
+    for subject in list(subjects):
+        try:
+            full(subject, lake, lake.day_after)
+        except RunFailed as error:
+            _skip(subject, subjects, skipped, error)
+    _compare(subjects)
+    say(f"{size.name}: full load")
+    samples = interleave(
+        runs, {s.name: lambda s=s: full(s, lake, lake.day_after) for s in subjects}
+    )
+
+    say(f"{size.name}: one new day, warming up, comparing the tables")
+    growing = without_last_day(lake)
+    for subject in subjects:
+        full(subject, growing, growing.last_day)
+        _keep(subject)
+    add_last_day(growing, lake)
+
+    def new_day(subject: Subject) -> Sample:
+        _restore(subject)
+        return run(subject.command(growing.folder, lake.last_day, lake.day_after, size.name, True))
+
+    for subject in subjects:
+        new_day(subject)
+    _compare(subjects)
+    say(f"{size.name}: one new day")
+    day_samples = interleave(runs, {s.name: lambda s=s: new_day(s) for s in subjects})
+    shutil.rmtree(growing.folder)
+    return {
+        **_circumstances(lake, runs),
+        "versions": versions,
+        "skipped": skipped,
+        "full": _as_json(samples),
+        "day": _as_json(day_samples),
+    }
+
+
+def bench_history(days: int, events_per_day: int, songs: int, runs: int) -> dict[str, Any]:
+    """Measure one new day on top of so many days: seconds, and rows written and scanned."""
+    lake = make_lake(Size(f"history-{days}", days + 1, events_per_day, songs))
+    subjects = own_subjects()
+    label = f"history-{days}"
+    growing = without_last_day(lake)
+    shutil.rmtree(WORK / "homes", ignore_errors=True)
+    say(f"{label}: loading the history")
+    for subject in subjects:
+        _remove(subject.warehouse)
+        run(subject.command(growing.folder, lake.last_day, lake.last_day, label, False))
+        _keep(subject)
+    add_last_day(growing, lake)
+
+    def command(subject: Subject) -> Command:
+        return subject.command(growing.folder, lake.last_day, lake.day_after, label, True)
+
+    def new_day(subject: Subject) -> Sample:
+        _restore(subject)
+        return run(command(subject))
+
+    for subject in subjects:
+        new_day(subject)
+    _compare(subjects)
+    say(f"{label}: one new day")
+    samples = interleave(runs, {s.name: lambda s=s: new_day(s) for s in subjects})
+    ours = subjects[0]
+    _restore(ours)
+    counted = WORK / "rows.json"
+    plain = command(ours)
+    words = [sys.executable, "-m", "benchmarks.rows", str(counted)]
+    run(Command(words, plain.environment, plain.folder, plain.log))
+    shutil.rmtree(growing.folder)
+    return {
+        **_circumstances(lake, runs),
+        "versions": _versions(subjects),
+        "day": _as_json(samples),
+        "rows": json.loads(counted.read_text()),
+        "new_events": len(lake.last_file.read_bytes().splitlines()),
+    }
+
+
+def bench_startup(runs: int) -> dict[str, Any]:
+    """Measure the import of the definitions and the load of the code location in the UI."""
+    lake = make_lake(parse_size("30x267x100"))
+    say("start-up: imports")
+    imports = measure_imports(runs, str(lake.folder))
+    say("start-up: code location in the UI")
+    return {
+        **_circumstances(lake, runs),
+        "imports": _as_json(imports),
+        "ui": measure_ui(runs, str(lake.folder)),
+    }
+
+
+def _subjects(only: Sequence[str]) -> tuple[list[Subject], dict[str, str]]:
+    """Return what can be measured here, and why the rest cannot."""
+    subjects, skipped = own_subjects(), {}
+    for subject in competitors():
+        if only and subject.name not in only:
+            continue
+        try:
+            install(subject.competitor)
+            subjects.append(subject)
+        except NotInstalled as error:
+            _skip(subject, subjects, skipped, error)
+    return subjects, skipped
+
+
+def _skip(
+    subject: Subject, subjects: list[Subject], skipped: dict[str, str], error: Exception
+) -> None:
+    if not subject.competitor:
+        raise error
+    say(f"skipped {subject.name}: {error}")
+    # The report is for everyone: no folders of this machine.
+    skipped[subject.name] = error.summary if isinstance(error, RunFailed) else str(error)
+    if subject in subjects:
+        subjects.remove(subject)
+
+
+def _compare(subjects: Sequence[Subject]) -> None:
+    """Hold all tables against ours.
+
+    Raises:
+        Differs: naming table and rows.
+    """
+    ours, *others = [subject for subject in subjects if subject.has_tables]
+    for other in others:
+        found = differences(ours.warehouse, other.warehouse)
+        if found:
+            raise Differs(f"{other.name} and {ours.name} differ:\n" + "\n".join(found))
+        say(f"  {other.name}: the same seven tables")
+
+
+def _kept(subject: Subject) -> Path:
+    return subject.warehouse.with_suffix(".before")
+
+
+def _remove(warehouse: Path) -> None:
+    warehouse.parent.mkdir(parents=True, exist_ok=True)
+    for suffix in (".duckdb", ".duckdb.wal"):
+        warehouse.with_suffix(suffix).unlink(missing_ok=True)
+
+
+def _keep(subject: Subject) -> None:
+    if subject.has_tables:
+        shutil.copyfile(subject.warehouse, _kept(subject))
+
+
+def _restore(subject: Subject) -> None:
+    if subject.has_tables:
+        _remove(subject.warehouse)
+        shutil.copyfile(_kept(subject), subject.warehouse)
+
+
+def _circumstances(lake: Lake, runs: int) -> dict[str, Any]:
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.strip()
+    return {"machine": machine(), "lake": lake.facts, "runs": runs, "commit": commit}
+
+
+def _versions(subjects: Sequence[Subject]) -> dict[str, dict[str, str]]:
+    return {
+        OURS: {name: version(name) for name in ("dagster", "duckdb", "sqlglot")},
+        **{s.name: pinned(s.competitor) for s in subjects if s.competitor},
+    }
+
+
+def _as_json(samples: dict[str, list[Sample]]) -> dict[str, list[dict[str, float]]]:
+    return {name: [asdict(sample) for sample in found] for name, found in samples.items()}
+
+
+def _record(name: str, result: dict[str, Any]) -> None:
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1))
+
+
+def main() -> int:
+    """Measure what the command line asks for, then write the report."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--runs", type=int, default=5, help="measured runs of each (5)")
+    common.add_argument(
+        "--report", type=Path, default=REPOSITORY / "docs", help="folder of the report (docs)"
+    )
+    commands = parser.add_subparsers(dest="what", required=True)
+    full = commands.add_parser("full", parents=[common], help="full loads and one new day")
+    full.add_argument("sizes", nargs="*", default=["S", "M"], help="S M")
+    full.add_argument("--only", nargs="*", default=(), help="of the competitors, just these")
+    day = commands.add_parser(
+        "day", parents=[common], help="one new day after much history; start-up"
+    )
+    day.add_argument("history", nargs="*", type=int, default=[30, 365, 1000], help="30 365 1000")
+    day.add_argument("--events-per-day", type=int, default=1000, help="1000")
+    day.add_argument("--songs", type=int, default=15_000, help="15000")
+    commands.add_parser("report", parents=[common], help="write the report anew")
+    arguments = parser.parse_args()
+    tasks: dict[str, Callable[[], dict[str, Any]]] = {}
+    if arguments.what == "full":
+        for size in map(parse_size, arguments.sizes):
+            tasks[f"size-{size.name}"] = lambda size=size: bench_size(
+                size, arguments.runs, arguments.only
+            )
+    if arguments.what == "day":
+        tasks["startup"] = lambda: bench_startup(arguments.runs)
+        for days in arguments.history:
+            tasks[f"history-{days}"] = lambda days=days: bench_history(
+                days, arguments.events_per_day, arguments.songs, arguments.runs
+            )
+    for name, task in tasks.items():
+        _record(name, task())
+    found = {path.stem: json.loads(path.read_text()) for path in RESULTS.glob("*.json")}
+    say("\n" + report.write(found, arguments.report))
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (Differs, RunFailed) as error:
+        sys.exit(f"Error: {error}")

@@ -1,0 +1,88 @@
+"""The analysts' questions: tables summed up from the star, each with its chart, and the report."""
+
+import base64
+from typing import Any
+
+import dagster as dg
+
+from sparkify_dagster.assets.common import OWNERS, markdown_table
+from sparkify_dagster.assets.star import build_asset
+from sparkify_dagster.report import report_path
+from sparkify_dagster.report.sections import SECTIONS, Section, listed, read
+from sparkify_dagster.resources import WarehouseResource
+from sparkify_dagster.settings import load_settings
+from sparkify_dagster.tables import Table, in_group
+from sparkify_dagster.warehouse.base import Session, WarehouseError
+
+
+def build_analytics_asset(table: Table) -> dg.AssetsDefinition:
+    """Return the asset of one analytics table, which shows what is in it."""
+    section = SECTIONS[table.name]
+    return build_asset(table, lambda session: show(session, section))
+
+
+def show(session: Session, section: Section) -> dict[str, Any]:
+    """Return chart, first rows and numbers of a table as metadata."""
+    from sparkify_dagster.report.charts import draw_png
+
+    data = read(session, section)
+    rows = listed(section, data)
+    if not rows:
+        return {}
+    chart = base64.b64encode(draw_png(section.draw(data)[0])).decode()
+    columns = tuple(rows[0])
+    table = markdown_table(columns, [tuple(row.values()) for row in rows])
+    return {
+        "chart": dg.MetadataValue.md(f"![{section.heading}](data:image/png;base64,{chart})"),
+        "first_rows": dg.MetadataValue.md(table),
+        **section.numbers(data),
+    }
+
+
+ANALYTICS_ASSETS = [build_analytics_asset(table) for table in in_group("analytics")]
+
+
+@dg.asset(
+    description=(
+        "What is listened to, when and by whom: one HTML page with charts of the analytics tables. "
+        "It needs no network and can be sent as it is."
+    ),
+    deps=[table.name for table in in_group("analytics")],
+    group_name="analytics",
+    kinds={"html"},
+    owners=OWNERS,
+    tags={"layer": "analytics"},
+    pool="warehouse",
+    backfill_policy=dg.BackfillPolicy.single_run(),
+)
+def listening_report(
+    context: dg.AssetExecutionContext, warehouse: WarehouseResource
+) -> dg.MaterializeResult:
+    """Write the page anew from the tables as they are.
+
+    Raises:
+        dg.Failure: the warehouse refuses, or the page cannot be written.
+    """
+    from sparkify_dagster.report.page import write_page
+
+    path = report_path(load_settings())
+    try:
+        data = warehouse.open().read(
+            lambda session: {name: read(session, section) for name, section in SECTIONS.items()},
+            f"{context.run.job_name}/listening_report",
+            context.run.run_id,
+        )
+        write_page(path, data)
+    except WarehouseError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+    except OSError as error:
+        raise dg.Failure(
+            f"{path}: cannot be written ({error.strerror})", allow_retries=False
+        ) from error
+    return dg.MaterializeResult(
+        metadata={
+            "path": dg.MetadataValue.path(path),
+            "address": dg.MetadataValue.url(path.as_uri()),
+            "size_kilobytes": path.stat().st_size // 1024,
+        }
+    )

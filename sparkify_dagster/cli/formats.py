@@ -1,0 +1,99 @@
+"""Rows of a query as text: for eyes, for spreadsheets, for programs."""
+
+import datetime as dt
+import json
+import math
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any
+
+import click
+
+from sparkify_dagster.warehouse.base import Row
+
+Rows = Sequence[Row]
+
+
+def as_table(columns: Sequence[str], rows: Rows) -> str:
+    """Return rows in aligned columns, numbers to the right, NULL by name."""
+    import pandas as pd
+
+    texts = [[_text(value, null="NULL") for value in row] for row in rows]
+    frame = pd.DataFrame(texts, columns=list(columns), dtype=object)
+    for position, name in enumerate(columns):
+        if not any(_is_number(row[position]) for row in rows):
+            cells = [name, *(row[position] for row in texts)]
+            width = max(map(len, cells))
+            frame.isetitem(position, [row[position].ljust(width) for row in texts])
+            columns = [*columns[:position], name.ljust(width), *columns[position + 1 :]]
+    frame.columns = pd.Index(columns)
+    if frame.empty:
+        return "  ".join(columns) + "\n(no rows)\n"
+    return frame.to_string(index=False) + "\n"
+
+
+def as_csv(columns: Sequence[str], rows: Rows) -> str:
+    """Return rows as CSV with a header; NULL is empty, empty text is ""."""
+    # Neither pandas nor the csv module tells NULL and empty text apart.
+    lines = [",".join(_quoted(name) for name in columns)]
+    lines += [",".join(_quoted(_text(value), value == "") for value in row) for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def as_json(columns: Sequence[str], rows: Rows) -> str:
+    """Return rows as a JSON array of objects; decimals keep all their digits.
+
+    Raises:
+        click.ClickException: two columns share a name, of which an object could keep one.
+    """
+    if len(set(columns)) < len(columns):
+        raise click.ClickException("two columns have the same name; name them apart with AS")
+    names = [json.dumps(name, ensure_ascii=False) for name in columns]
+    objects = [
+        "{" + ", ".join(f"{n}: {_json(v)}" for n, v in zip(names, row, strict=True)) + "}"
+        for row in rows
+    ]
+    return "[" + ",\n ".join(objects) + "]\n"
+
+
+FORMATS: dict[str, Callable[[Sequence[str], Rows], str]] = {
+    "table": as_table,
+    "csv": as_csv,
+    "json": as_json,
+}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+
+
+def _text(value: Any, null: str = "") -> str:
+    match value:
+        case None:
+            return null
+        case bool():
+            return "true" if value else "false"
+        case Decimal():
+            return format(value, "f")
+        case dt.datetime():
+            text = value.isoformat(sep=" ")
+            return text.rstrip("0") if "." in text and value.tzinfo is None else text
+        case bytes():
+            return value.hex()
+    return str(value)
+
+
+def _quoted(text: str, always: bool = False) -> str:
+    if always or any(letter in text for letter in ',"\r\n'):
+        return '"' + text.replace('"', '""') + '"'
+    return text
+
+
+def _json(value: Any) -> str:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "null"
+    if value is None or isinstance(value, bool | int | float):
+        return json.dumps(value)
+    if isinstance(value, Decimal):
+        return _text(value)
+    return json.dumps(_text(value), ensure_ascii=False)

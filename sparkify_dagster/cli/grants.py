@@ -1,0 +1,86 @@
+"""`sparkify grants`: the roles of loaders and analysts in Redshift."""
+
+import uuid
+
+import click
+
+from sparkify_dagster.access import NAMES, Step, apply_roles, new_warehouse, plan
+from sparkify_dagster.settings import Settings, load_settings
+from sparkify_dagster.tables import USERS
+from sparkify_dagster.warehouse.base import WarehouseError
+
+_NO_RIGHT = "42501"
+
+
+@click.command()
+@click.option(
+    "--names",
+    type=click.Choice(NAMES),
+    default=NAMES[0],
+    show_default=True,
+    help="First and last names in users, for analysts: *** in their place, no right to read "
+    "them, or as they are.",
+)
+@click.option(
+    "--loader",
+    "loaders",
+    multiple=True,
+    metavar="USER",
+    help="Give this database user the role sparkify_loader. May be repeated.",
+)
+@click.option(
+    "--analyst",
+    "analysts",
+    multiple=True,
+    metavar="USER",
+    help="Give this database user the role sparkify_analyst. May be repeated.",
+)
+@click.option("--dry-run", is_flag=True, help="Print the statements; connect to nothing.")
+def command(
+    *, names: str, loaders: tuple[str, ...], analysts: tuple[str, ...], dry_run: bool
+) -> None:
+    """Create the roles of loaders and analysts and bring their rights up to date.
+
+    sparkify_loader reads and writes the schemas staging and analytics; sparkify_analyst reads
+    analytics. Run it as a superuser, after the first load, and again after reset_warehouse or
+    where a table has been added: with the names hidden, a new table is not open by itself.
+    """
+    if dry_run:
+        steps = plan(new_warehouse(), names, loaders, analysts)
+        click.echo("-- Not sent. Without looking: for a warehouse with its tables and no roles.")
+        _print(steps)
+        return
+    settings = load_settings()
+    if settings.target != "redshift":
+        raise click.ClickException(
+            f"SPARKIFY_TARGET={settings.target}: DuckDB has no users and roles. Who can read "
+            f"{settings.duckdb_path} reads everything in it, names too, so restrict the file "
+            "itself; `sparkify query` opens it read-only. For Redshift's statements: --dry-run"
+        )
+    steps = _apply(settings, names, loaders, analysts)
+    _print(steps)
+    click.echo(f"-- Applied: {len(steps)} statements, in one transaction.")
+    if not any(step.name == "access/users_revoke" for step in steps):
+        click.echo(f"-- {USERS.qualified_name} does not exist yet: run this again after a load.")
+
+
+def _apply(
+    settings: Settings, names: str, loaders: tuple[str, ...], analysts: tuple[str, ...]
+) -> list[Step]:
+    # The engine is heavy to import; --help does without it.
+    from sparkify_dagster.warehouse import open_warehouse
+
+    try:
+        warehouse = open_warehouse(settings)
+        return apply_roles(warehouse, names, loaders, analysts, uuid.uuid4().hex)
+    except WarehouseError as error:
+        text = f"No right was changed. {error}"
+        if getattr(error, "sqlstate", "") == _NO_RIGHT:
+            text += "\nRoles and masking policies are given by a superuser, such as the admin user."
+        raise click.ClickException(text) from error
+
+
+def _print(steps: list[Step]) -> None:
+    for step in steps:
+        lines = [line for line in step.text.splitlines() if not line.startswith("--")]
+        click.echo("\n".join(lines) + ";")

@@ -1,0 +1,135 @@
+"""`sparkify status`: what is loaded up to when, the last run, failing checks."""
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sparkify_dagster.settings import Settings, load_settings
+from sparkify_dagster.tables import FILE_CHECKS, TABLES, in_group
+from sparkify_dagster.warehouse import open_warehouse
+from sparkify_dagster.warehouse.base import Session, WarehouseError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table as Grid
+
+
+@dataclass
+class Contents:
+    """What the warehouse holds."""
+
+    rows: dict[str, int] = field(default_factory=dict)
+    loads: dict[str, Any] = field(default_factory=dict)  # table: when it last changed, UTC
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+@click.command("status")
+def command() -> None:
+    """Tell what is loaded up to when, how the last run ended and which checks fail."""
+    from rich.console import Console
+
+    settings = load_settings()
+    warehouse = open_warehouse(settings)
+    console = Console(soft_wrap=True, highlight=False)
+    try:
+        contents = warehouse.read(read_contents, "sparkify/status", "")
+    except WarehouseError as error:
+        raise click.ClickException(str(error)) from error
+    console.print(f"Warehouse: {warehouse.place}")
+    _print_files(console, contents, settings)
+    console.print(_grid(contents))
+    if os.environ.get("DAGSTER_HOME"):
+        _print_runs(console)
+    else:
+        console.print("Runs and checks: unknown, as DAGSTER_HOME is not set.")
+
+
+def read_contents(session: Session) -> Contents:
+    """Return what the warehouse holds; tables that no run has made yet are left out."""
+    known = {row["table_name"] for row in session.query("status/known_tables")}
+    return Contents(
+        rows={
+            table.name: int(session.run(f"SELECT COUNT(*) FROM {table.qualified_name}")[0][0])  # noqa: S608
+            for table in TABLES.values()
+            if table.qualified_name in known
+        },
+        loads={row["table_name"]: row["loaded_at"] for row in session.query("status/loads")},
+        files={row["table_name"]: row for row in session.query("status/files")},
+    )
+
+
+def _print_files(console: "Console", contents: Contents, settings: Settings) -> None:
+    events = contents.files.get("staging_events")
+    songs = contents.files.get("staging_songs")
+    console.print(f"Lake: {settings.lake}")
+    if events:
+        console.print(
+            f"Events: {events['files']:,} files, {events['first_day']} to {events['last_day']}, "
+            f"last loaded {_moment(events['loaded_at'])}"
+        )
+    if songs:
+        console.print(f"Songs: {songs['files']:,} files, last loaded {_moment(songs['loaded_at'])}")
+    if not events and not songs:
+        console.print("Nothing is loaded yet; run the job sparkify_etl.")
+
+
+def _grid(contents: Contents) -> "Grid":
+    from rich.table import Table as Grid
+
+    grid = Grid("table")
+    grid.add_column("rows", justify="right")
+    grid.add_column("last changed")
+    for name, rows in contents.rows.items():
+        table = TABLES[name]
+        grid.add_row(table.qualified_name, f"{rows:,}", _moment(contents.loads.get(name)))
+    return grid
+
+
+def _moment(moment: Any) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment else "never"
+
+
+def _print_runs(console: "Console") -> None:
+    import datetime as dt
+
+    import dagster as dg
+
+    with dg.DagsterInstance.get() as instance:
+        runs = instance.get_run_records(limit=1)
+        if not runs:
+            console.print("Last run: none yet.")
+            return
+        run, started = runs[0].dagster_run, runs[0].start_time
+        when = _moment(dt.datetime.fromtimestamp(started, dt.UTC)) if started else "not yet started"
+        console.print(f"Last run: {run.status.value}, {run.job_name}, {when}, {run.run_id}")
+        failing = _failing_checks(instance)
+    for line in failing:
+        console.print(line)
+    if not failing:
+        console.print("Failing checks: none.")
+
+
+def _failing_checks(instance: Any) -> list[str]:
+    """Return a line for every check whose latest result is a failure."""
+    import dagster as dg
+
+    names = [(table.name, check.name) for table in TABLES.values() for check in table.checks]
+    names += [(table.name, name) for table in in_group("staging") for name in FILE_CHECKS]
+    keys = [dg.AssetCheckKey(dg.AssetKey(table), name) for table, name in names]
+    latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    lines = []
+    for key, record in latest.items():
+        evaluation = record.event.asset_check_evaluation if record.event else None
+        if evaluation is not None and not evaluation.passed:
+            numbers = ", ".join(
+                f"{name} {value.value}"
+                for name, value in evaluation.metadata.items()
+                if isinstance(value.value, int | float)
+            )
+            lines.append(
+                f"Failing check: {key.asset_key.to_user_string()}.{key.name} "
+                f"({evaluation.severity.value}): {numbers}"
+            )
+    return lines

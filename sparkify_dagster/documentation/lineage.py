@@ -1,0 +1,202 @@
+"""Which columns each column is made from, read off the SQL that fills it.
+
+Only what a value is computed from counts, not what a row is chosen by: songplays.song_id comes from
+songs.song_id, though titles decide which. A count of rows comes from the key of the rows counted.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import cast
+
+from sqlglot import exp, parse_one
+from sqlglot.optimizer.qualify import qualify
+from sqlglot.optimizer.scope import Scope, build_scope
+
+from sparkify_dagster.lineage import Lineage
+from sparkify_dagster.loading.schema import created_name
+from sparkify_dagster.sample.lake import EVENT_KEYS
+from sparkify_dagster.tables import BOOKKEEPING, TABLES, VIEWS, Table, read_columns
+from sparkify_dagster.warehouse.copy_statement import parse_copy
+from sparkify_dagster.warehouse.statements import has_statement, read_statement, render
+
+Sources = frozenset[str]  # "table.column"; of the lake "log_data.key"
+
+# What stands for the path of a file, after Redshift Spectrum's column of that name.
+FILE_PATH = "$path"
+_LAKE_FOLDERS = {"staging_events": "log_data", "staging_songs": "song_data"}
+
+
+@dataclass
+class _Relation:
+    """A table or view as the statements so far have filled it."""
+
+    columns: dict[str, Sources]
+    rows: Sources = frozenset()  # what tells its rows apart
+
+
+@dataclass
+class _Relations:
+    """Everything that a table's statements may read, by name as written in the SQL."""
+
+    known: dict[str, _Relation] = field(default_factory=dict)
+
+    def of(self, table: exp.Table) -> _Relation:
+        return self.known[f"{table.db}.{table.name}" if table.db else table.name]
+
+    def schema(self) -> dict[str, object]:
+        """Return the columns as the SQL parser wants them, to tell unqualified names apart."""
+        nested: dict[str, dict[str, dict[str, str]]] = {}
+        for name, relation in self.known.items():
+            schema, _, table = name.rpartition(".")
+            nested.setdefault(schema or "temporary", {})[table] = dict.fromkeys(
+                relation.columns, "VARCHAR"
+            )
+        return dict(nested)
+
+
+def derive_lineage() -> Lineage:
+    """Return the sources of every column of every table."""
+    return {table.name: _table_lineage(table) for table in TABLES.values()}
+
+
+def _table_lineage(table: Table) -> dict[str, list[str]]:
+    relations = _Relations()
+    for other in TABLES.values():
+        relations.known[other.qualified_name] = _as_source(other)
+    for statement in _bookkeeping():
+        columns = [column.name for column in read_columns(statement)]
+        relations.known[created_name(statement)] = _Relation(dict.fromkeys(columns, frozenset()))
+    for view in VIEWS:
+        query = parse_one(read_statement(view), read="redshift").find(exp.Query)
+        assert query is not None
+        relations.known[created_name(view)] = _query(query, relations)
+    # What a table reads of itself it has from its own sources.
+    own = relations.known[table.qualified_name] = _Relation(
+        {column.name: frozenset() for column in table.columns}
+    )
+    for statement in _filling_statements(table):
+        if statement.endswith("/copy"):
+            _copy(table, statement, relations)
+        else:
+            _apply(statement, relations)
+    return {name: sorted(sources) for name, sources in own.columns.items()}
+
+
+def _as_source(table: Table) -> _Relation:
+    names = [column.name for column in table.columns]
+    return _Relation(
+        {name: frozenset({f"{table.name}.{name}"}) for name in names},
+        frozenset(f"{table.name}.{name}" for name in table.key),
+    )
+
+
+def _bookkeeping() -> Iterable[str]:
+    yield from (f"bookkeeping/{name}/create" for name in BOOKKEEPING)
+    yield from (f"{helper}/create" for table in TABLES.values() for helper in table.helpers)
+
+
+def _filling_statements(table: Table) -> list[str]:
+    steps = [f"{table.folder}/{part}" for part in ("landing", "copy", "insert")]
+    return [*(step for step in steps if has_statement(step)), *table.load_statements]
+
+
+def _copy(table: Table, statement: str, relations: _Relations) -> None:
+    """Take in what COPY fills: by position through the JSONPaths, or by name with 'auto'."""
+    place = {"manifest": "", "iam_role": "", "jsonpaths": "jsonpaths", "max_errors": 0}
+    copy = parse_copy(render(read_statement(statement), place))
+    keys = copy.columns if copy.json_source == "auto" else EVENT_KEYS
+    folder = _LAKE_FOLDERS[table.name]
+    landing = relations.known[copy.target]
+    for name, key in zip(copy.columns, keys, strict=True):
+        landing.columns[name] = frozenset({f"{folder}.{key}"})
+    # The loader adds it; no file holds it.
+    landing.columns["source_file"] = frozenset({f"{folder}.{FILE_PATH}"})
+
+
+def _apply(statement: str, relations: _Relations) -> None:
+    """Follow one statement into the relation that it fills."""
+    # What a run fills in has no part in where columns come from.
+    text = render(read_statement(statement), defaultdict(int, is_full=True))
+    tree = parse_one(text, read="redshift")
+    match tree:
+        case exp.Create() if isinstance(tree.expression, exp.Query):
+            name = cast("exp.Table", tree.this).name
+            relations.known[name] = _query(tree.expression, relations)
+        case exp.Create():
+            columns = [column.name for column in tree.find_all(exp.ColumnDef)]
+            relations.known[tree.this.this.name] = _Relation(dict.fromkeys(columns, frozenset()))
+        case exp.Insert():
+            target = relations.of(tree.this.this)
+            filled = _query(tree.expression, relations)
+            names = [column.name for column in tree.this.expressions]
+            _add(target, zip(names, filled.columns.values(), strict=True))
+            target.rows |= filled.rows
+        case exp.Update():
+            _update(tree, relations)
+
+
+def _update(tree: exp.Update, relations: _Relations) -> None:
+    """Follow UPDATE ... SET column = expression FROM ..., as a query of the expressions."""
+    source = tree.args.get("from_")
+    if source is None:
+        return
+    pairs = [(pair.this.name, pair.expression) for pair in tree.expressions]
+    query = exp.select(*(exp.alias_(value.copy(), name) for name, value in pairs))
+    query.set("from_", source.copy())
+    filled = _query(query, relations)
+    _add(relations.of(tree.this), filled.columns.items())
+
+
+def _add(target: _Relation, filled: Iterable[tuple[str, Sources]]) -> None:
+    for name, sources in filled:
+        target.columns[name] |= sources
+
+
+def _query(query: exp.Query, relations: _Relations) -> _Relation:
+    qualified = qualify(
+        _with_temporary_schema(query),
+        schema=relations.schema(),
+        dialect="redshift",
+        quote_identifiers=False,
+    )
+    scope = build_scope(qualified)
+    assert scope is not None
+    return _scope(scope, relations)
+
+
+def _with_temporary_schema(query: exp.Query) -> exp.Query:
+    """Return a copy with temporary tables in a schema too, as the parser wants all to be."""
+    copied = query.copy()
+    for table in copied.find_all(exp.Table):
+        if not table.db:
+            table.set("db", exp.to_identifier("temporary"))
+    return copied
+
+
+def _scope(scope: Scope, relations: _Relations) -> _Relation:
+    if scope.set_operation_scopes:
+        first, *others = [_scope(part, relations) for part in scope.set_operation_scopes]
+        for other in others:
+            _add(first, zip(first.columns, other.columns.values(), strict=True))
+            first.rows |= other.rows
+        return first
+    sources = {
+        name: _scope(source, relations) if isinstance(source, Scope) else _table(source, relations)
+        for name, source in scope.sources.items()
+    }
+    rows: Sources = frozenset().union(*(source.rows for source in sources.values()))
+    columns = {}
+    for projection in cast("exp.Query", scope.expression).selects:
+        found = [
+            sources[column.table].columns[column.name] for column in projection.find_all(exp.Column)
+        ]
+        counted = [rows] if projection.find(exp.Star) else []
+        columns[projection.alias_or_name] = frozenset().union(*found, *counted)
+    return _Relation(columns, rows)
+
+
+def _table(table: exp.Table, relations: _Relations) -> _Relation:
+    if table.db == "temporary":
+        return relations.known[table.name]
+    return relations.of(table)

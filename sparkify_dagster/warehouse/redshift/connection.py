@@ -1,0 +1,280 @@
+"""One connection to Redshift: logging in, sending a statement, and what an exception means."""
+
+import contextlib
+import json
+import socket
+import ssl
+import struct
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import redshift_connector
+from boto3.session import Session
+from botocore.exceptions import BotoCoreError, ClientError
+from redshift_connector.error import DataError, Error, NotSupportedError
+
+from sparkify_dagster.warehouse.base import Row, WarehouseError
+from sparkify_dagster.warehouse.redshift.errors import (
+    ConnectionLost,
+    ServerError,
+    Unreachable,
+)
+from sparkify_dagster.warehouse.redshift.settings import RedshiftSettings
+
+_NAME_LENGTH = 250  # of application_name
+_ANSWER_GRACE = 60  # seconds that an answer may take beyond the server's own timeouts
+# AWS refuses for the moment, or the cluster is pausing, resuming or being changed.
+_PASSING_AWS = {
+    "InternalFailure",
+    "InternalServerException",
+    "InvalidClusterState",
+    "InvalidClusterStateFault",
+    "RequestLimitExceeded",
+    "ServiceUnavailable",
+    "Throttling",
+    "ThrottlingException",
+}
+# Raised by the driver before it sends anything.
+_DRIVER_REFUSES = (DataError, NotSupportedError)
+
+
+class Connection:
+    """A session of the server. Every exception it raises is a WarehouseError."""
+
+    def __init__(self, settings: RedshiftSettings, label: str) -> None:
+        """Log in.
+
+        Raises:
+            Unreachable: no connection, for a reason that may pass.
+            WarehouseError: user, password, rights, certificate or names are wrong.
+        """
+        self.place = settings.place
+        login = _login(settings)
+        self._password = login.get("password", "")
+        try:
+            # The driver's timeout holds for each read, so COPY would be cut: it is set anew below.
+            self._driver = redshift_connector.connect(
+                **login,
+                application_name=f"sparkify_dagster:{label}"[:_NAME_LENGTH],
+                timeout=settings.connect_timeout,
+                tcp_keepalive=True,
+                tcp_keepalive_idle=settings.keepalive,
+                tcp_keepalive_interval=10,
+                tcp_keepalive_count=6,
+                # Few statements are sent twice; unnamed ones need not be closed.
+                max_prepared_statements=0,
+            )
+        except Exception as error:
+            # The exception's own text could repeat what the driver was given.
+            raise _connect_error(settings, self._password, error) from None
+        longest = max(settings.statement_timeout, settings.lock_timeout)
+        self._driver._usock.settimeout(
+            longest + _ANSWER_GRACE if settings.statement_timeout else None
+        )
+        self._cursor = self._driver.cursor()
+        # Parameters are marked ?, so that a % in a statement means nothing.
+        self._cursor.paramstyle = "qmark"
+        self.is_usable = True
+
+    def set_autocommit(self, on: bool) -> None:
+        """Make each statement its own transaction, or let the next one begin a longer one."""
+        self._driver.autocommit = on
+
+    def send(self, place: str, text: str, values: Sequence[Any] | None = None) -> int:
+        """Send one statement; return the number of rows it changed, -1 where unknown.
+
+        Raises:
+            ServerError: Redshift refuses it; `place` says what was tried.
+            ConnectionLost: no answer came.
+        """
+        if not self.is_usable:
+            raise WarehouseError(f"{place}: the transaction has ended; nothing more is sent in it")
+        try:
+            self._cursor.execute(text, values)
+        except Exception as error:
+            raise self._error(place, error) from None
+        return int(self._cursor.rowcount)
+
+    def rows(self) -> list[Row]:
+        """Return the rows of the last statement; empty where it gives none."""
+        if not self._cursor.description:
+            return []
+        return [tuple(_plain(value) for value in row) for row in self._cursor.fetchall()]
+
+    def columns(self) -> list[str]:
+        """Return the column names of the last statement."""
+        return [column[0] for column in self._cursor.description or ()]
+
+    def commit(self) -> None:
+        """Commit.
+
+        Raises:
+            ServerError: the transaction was not committed.
+            ConnectionLost: it may or may not have been.
+        """
+        try:
+            self._driver.commit()
+        except TimeoutError:
+            self.is_usable = False
+            raise ConnectionLost(f"COMMIT: {self.place} has not answered") from None
+        except Exception as error:
+            raise self._error("COMMIT", error) from None
+
+    def rollback(self) -> None:
+        """Roll back where a connection is left to do it on; the server does so itself otherwise."""
+        if not self.is_usable:
+            return
+        try:
+            self._driver.rollback()
+        except Exception:
+            self.is_usable = False
+
+    def close(self) -> None:
+        """Close the connection; the server rolls back what is not committed."""
+        self.is_usable = False
+        with contextlib.suppress(Error, OSError):
+            self._driver.close()
+
+    def _error(self, place: str, error: Exception) -> WarehouseError:
+        answer = error.args[0] if error.args else None
+        if isinstance(error, Error) and isinstance(answer, dict):
+            message, detail = (
+                _without_secrets(answer.get(field, ""), self._password) for field in "MD"
+            )
+            return ServerError(place, answer.get("C", ""), message, detail)
+        if isinstance(error, _DRIVER_REFUSES):
+            return WarehouseError(f"{place}: the driver refuses it: {error}")
+        self.is_usable = False
+        if isinstance(error, TimeoutError):
+            return WarehouseError(
+                f"{place}: {self.place} has not answered for {self._driver._usock.gettimeout():g} "
+                "s, longer than REDSHIFT_STATEMENT_TIMEOUT and SPARKIFY_LOCK_TIMEOUT allow. The "
+                "transaction was abandoned; look for the session in SVV_TRANSACTIONS."
+            )
+        # Whatever else the driver raises while it reads an answer, the answer was cut off.
+        return ConnectionLost(f"{place}: the connection to {self.place} was lost")
+
+
+def _plain(value: Any) -> Any:
+    """Return a whole number as int; SUM of integers is a NUMERIC in Redshift."""
+    if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
+        return int(value) if value.as_tuple().exponent == 0 else value
+    return value
+
+
+def _login(settings: RedshiftSettings) -> dict[str, Any]:
+    """Return the driver's arguments for the configured way to log in."""
+    if settings.sslmode == "disable":
+        login: dict[str, Any] = {"ssl": False}
+    else:
+        # Said explicitly: the driver lets a wrong host name pass under its own default.
+        login = {"ssl": True, "sslmode": settings.sslmode}
+    if settings.secret_arn:
+        return login | _secret(settings)
+    if settings.host:
+        login |= {"host": settings.host, "port": settings.port}
+    login["database"] = settings.database
+    if settings.cluster_id:
+        return login | {
+            "iam": True,
+            "cluster_identifier": settings.cluster_id,
+            "db_user": settings.user,
+            "region": settings.region,
+        }
+    if settings.workgroup:
+        return login | {
+            "iam": True,
+            "is_serverless": True,
+            "serverless_work_group": settings.workgroup,
+            "region": settings.region,
+        }
+    password = settings.password.reveal() if settings.password else ""
+    return login | {"user": settings.user, "password": password}
+
+
+def _secret(settings: RedshiftSettings) -> dict[str, Any]:
+    """Return user, password and place from Secrets Manager.
+
+    Raises:
+        Unreachable: AWS does not answer for the moment.
+        WarehouseError: the secret cannot be read or lacks a key.
+    """
+    where = f"REDSHIFT_SECRET_ARN={settings.secret_arn}"
+    try:
+        client = Session(region_name=settings.region).client("secretsmanager")
+        text = client.get_secret_value(SecretId=settings.secret_arn)["SecretString"]
+        secret = json.loads(text)
+    except (BotoCoreError, ClientError) as error:
+        raise _aws_error(f"{where} cannot be read", error) from None
+    except (KeyError, ValueError):
+        raise WarehouseError(f"{where}: holds no JSON text") from None
+    found = {
+        "user": secret.get("username"),
+        "password": secret.get("password"),
+        "host": settings.host or secret.get("host"),
+        "database": settings.database or secret.get("dbname"),
+    }
+    missing = [
+        {"user": "username", "database": "dbname"}.get(name, name)
+        for name, value in found.items()
+        if not value
+    ]
+    if missing:
+        raise WarehouseError(
+            f"{where}: lacks the keys {', '.join(missing)} (host and dbname may be given as "
+            "REDSHIFT_HOST and REDSHIFT_DATABASE instead)"
+        )
+    port = settings.port if settings.host else int(secret.get("port", settings.port))
+    return found | {"port": port}
+
+
+def _connect_error(settings: RedshiftSettings, password: str, error: Exception) -> WarehouseError:
+    """Return what an exception while logging in means; secrets that it repeats are left out."""
+    where = f"{settings.place}: no connection"
+    answer = error.args[0] if error.args else None
+    if isinstance(answer, dict):
+        detail = "Check REDSHIFT_USER and REDSHIFT_PASSWORD." * (answer.get("C") == "28000")
+        text = _without_secrets(answer.get("M", ""), password)
+        return ServerError(where, answer.get("C", ""), text, detail)
+    if isinstance(error, (BotoCoreError, ClientError)):
+        return _aws_error(where, error)
+    if isinstance(error, KeyError):
+        # A cluster that is being created, paused or resumed has no endpoint.
+        return Unreachable(f"{where}: AWS names no endpoint; is the cluster paused?")
+    # The driver puts what happened on the network second.
+    cause = error.args[1] if len(error.args) > 1 else error
+    reason = _without_secrets(str(cause), password)
+    if isinstance(cause, (OSError, struct.error)):
+        return _network_error(where, cause, reason)
+    if "BrokenPipe" in reason or "refuses SSL" in reason:
+        # The driver says the latter of a server that hangs up, too.
+        return Unreachable(f"{where}: the server broke it off, or does not speak TLS")
+    return WarehouseError(f"{where}: {reason}")
+
+
+def _network_error(where: str, cause: OSError | struct.error, reason: str) -> WarehouseError:
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return WarehouseError(
+            f"{where}: its certificate is not accepted ({cause.verify_message}). Check "
+            "REDSHIFT_HOST; REDSHIFT_SSLMODE=verify-ca accepts another name, and SSL_CERT_FILE "
+            "names a further authority."
+        )
+    if isinstance(cause, socket.gaierror) and cause.errno != socket.EAI_AGAIN:
+        return WarehouseError(f"{where}: the host name is not known. Check REDSHIFT_HOST.")
+    return Unreachable(
+        f"{where} ({reason}). Check REDSHIFT_HOST and REDSHIFT_PORT, that the cluster is not "
+        "paused, and that its security group admits this machine."
+    )
+
+
+def _aws_error(what: str, error: Exception) -> WarehouseError:
+    if not isinstance(error, ClientError):
+        return WarehouseError(f"{what}: {error}")
+    code = error.response["Error"]["Code"]
+    text = f"{what}: {error.response['Error'].get('Message', '')} ({code})"
+    return Unreachable(text) if code in _PASSING_AWS else WarehouseError(text)
+
+
+def _without_secrets(text: str, password: str) -> str:
+    return text.replace(password, "***") if password else text

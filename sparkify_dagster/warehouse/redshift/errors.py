@@ -1,0 +1,87 @@
+"""What goes wrong on the way to Redshift and in it: which faults pass, and what helps otherwise.
+
+Redshift reports most failures under SQLSTATE XX000, so code and message are both looked at.
+"""
+
+import re
+
+from sparkify_dagster.warehouse.base import WarehouseError
+
+LOAD_FAILED = re.compile(r"Check '(stl_load_errors|sys_load_error_detail)'", re.IGNORECASE)
+MISSING_RELATION = ("42P01", "3F000")
+CANCELLED = "57014"
+
+_CLASS_CONNECTION = "08"
+_SERVER_CLOSES = ("57P01", "57P02", "57P03")
+_THROTTLED = re.compile(r"SlowDown|reduce your request rate|Status 503", re.IGNORECASE)
+_REMEDIES = (
+    (
+        r"NoSuchKey|Status 404|does not exist.*s3|s3.*does not exist|mandatory",
+        "A file of the lake has gone since it was listed; run again, which lists it anew.",
+    ),
+    (
+        r"AccessDenied|Access Denied|Status 403",
+        "The role of REDSHIFT_IAM_ROLE needs s3:GetObject and s3:ListBucket on the lake and on "
+        "SPARKIFY_MANIFEST_PREFIX.",
+    ),
+    (
+        r"not authorized to (assume|get credentials)|IAM role|default iam role",
+        "Attach the role of REDSHIFT_IAM_ROLE to the cluster or namespace; `default` needs a "
+        "default role there.",
+    ),
+    (
+        r"PermanentRedirect|Status 301|must be addressed using",
+        "The bucket is in another region than COPY was told.",
+    ),
+    (r"permission denied", "The database user lacks a right; its owner has to GRANT it."),
+)
+
+
+class ServerError(WarehouseError):
+    """Redshift answered a statement with an error."""
+
+    def __init__(self, place: str, sqlstate: str, message: str, detail: str = "") -> None:
+        self.sqlstate = sqlstate
+        self.message = message
+        self.detail = detail
+        text = f"{place}: {message} (SQLSTATE {sqlstate})"
+        if detail:
+            text += f"\n  {detail.strip()}"
+        super().__init__(f"{text}\n{_remedy(sqlstate, message + detail)}".rstrip())
+
+
+class ConnectionLost(WarehouseError):
+    """The connection broke; what became of the transaction is not known from here."""
+
+
+class Unreachable(WarehouseError):
+    """No connection could be made, for a reason that may pass."""
+
+
+def passing_reason(error: WarehouseError) -> str:
+    """Return why a fault may be gone at the next try; empty where it will not."""
+    if isinstance(error, ConnectionLost):
+        return "the connection was lost"
+    if isinstance(error, Unreachable):
+        return "the cluster does not answer"
+    if isinstance(error, ServerError):
+        if error.sqlstate.startswith(_CLASS_CONNECTION) or error.sqlstate in _SERVER_CLOSES:
+            return "the cluster is restarting or resuming"
+        if error.sqlstate == "XX000" and error.message.strip() == "1023":
+            return "another transaction changed the same tables"
+        if error.sqlstate == "XX000" and _THROTTLED.search(error.message + error.detail):
+            return "S3 throttles requests"
+    return ""
+
+
+def _remedy(sqlstate: str, text: str) -> str:
+    if sqlstate == CANCELLED:
+        return (
+            "It was cancelled: by REDSHIFT_STATEMENT_TIMEOUT (seconds), by a workload rule or by "
+            "an administrator."
+        )
+    if _THROTTLED.search(text):
+        return "S3 throttles requests; run again later."
+    return next(
+        (remedy for pattern, remedy in _REMEDIES if re.search(pattern, text, re.IGNORECASE)), ""
+    )

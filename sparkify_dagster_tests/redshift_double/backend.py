@@ -1,0 +1,887 @@
+"""One session's SQL: transactions, dispatch of statements, results. No sockets here."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import duckdb
+import pandas
+from sqlglot import exp
+
+from . import catalog, ddl, dml, lexical, privileges, settings, system, translate
+from .column_types import RedshiftType, from_duckdb, parse_type
+from .copy_load import Load, Loader, LoadError
+from .copy_statement import Copy, parse_copy
+from .errors import (
+    ServerError,
+    aborted_transaction,
+    canceled,
+    not_emulated,
+    refused,
+    syntax_error,
+)
+from .errors import from_duckdb as error_from_duckdb
+from .lexical import Token
+from .locks import Locks
+from .objects import Store
+from .protocol import VARCHAR, Column
+
+
+@dataclass
+class Shared:
+    """What all sessions of a double have in common."""
+
+    database: str
+    locks: Locks
+    log: system.SystemLog
+    store: Store | None
+    denied_views: set[str]
+
+
+@dataclass
+class Result:
+    """The outcome of a statement."""
+
+    tag: str
+    columns: list[Column] | None = None
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    notices: list[tuple[str, ServerError]] = field(default_factory=list)
+
+
+@dataclass
+class _Statement:
+    text: str
+    tokens: list[Token]
+    parameters: list[exp.Expr]
+    query_id: int
+
+    @property
+    def word(self) -> str:
+        return self.tokens[0].upper
+
+    def words(self, count: int) -> list[str]:
+        return [token.upper for token in self.tokens[:count]]
+
+
+_ENDS = ("ROLLBACK", "ABORT", "COMMIT", "END")
+_QUERIES = ("SELECT", "WITH", "(")
+_NOT_EMULATED = ("UNLOAD", "CALL", "PREPARE", "EXECUTE", "DECLARE", "FETCH", "EXPLAIN", "CANCEL")
+_TYPES = {
+    "SELECT": "SELECT", "WITH": "SELECT", "(": "SELECT", "INSERT": "INSERT", "UPDATE": "UPDATE",
+    "DELETE": "DELETE", "MERGE": "MERGE", "COPY": "COPY", "CREATE": "DDL", "ALTER": "DDL",
+    "DROP": "DDL", "TRUNCATE": "DDL",
+}  # fmt: skip
+
+
+def is_query(text: str) -> bool:
+    """Tell whether a statement gives rows by reading tables."""
+    found = lexical.tokens(text)
+    return bool(found) and found[0].upper in _QUERIES
+
+
+def _text_column(name: str) -> Column:
+    return Column(name, VARCHAR)
+
+
+class Backend:
+    """Runs the statements of one session on its own DuckDB connection."""
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, shared: Shared, session_id: int, user: str
+    ) -> None:
+        self._duck = connection
+        self._shared = shared
+        self.session_id = session_id
+        self._user = user
+        self.state = "I"
+        self._open = False
+        self._settings = dict(settings.DEFAULTS)
+        self._last_copy_id = -1
+        self._last_copy_count = 0
+        self._saved = (dict(self._settings), self._last_copy_id)
+        self.transaction_id = 0
+        self._transaction_start = system.utc_now()
+        self._deadline: float | None = None
+        self._timed_out = False
+        self._lock_wait = 0.0
+        self._frames: list[str] = []
+        self._trees: dict[str, exp.Expr] = {}
+        self._duck.execute(f'USE "{shared.database}".public')
+
+    # -- running DuckDB ---------------------------------------------------------------
+
+    def name_application(self, name: str) -> None:
+        """Take over the application's name from the start-up packet."""
+        self._settings["application_name"] = name
+        self._saved = (dict(self._settings), self._last_copy_id)
+
+    def _run(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
+        try:
+            return self._duck.execute(sql, parameters).fetchall()
+        except duckdb.InterruptException:
+            raise
+        except duckdb.Error as error:
+            raise error_from_duckdb(error) from error
+
+    def _describe(self, sql: str) -> list[tuple[str, str]]:
+        return [(row[0], row[1]) for row in self._run(f"DESCRIBE {sql}")]
+
+    def _find(self, schema: str, name: str) -> catalog.Relation | None:
+        path = settings.search_path(self._settings["search_path"])
+        return catalog.find(self._run, schema, name, path)
+
+    def _existing(self, schema: str, name: str) -> catalog.Relation:
+        found = self._find(schema, name)
+        if found is not None:
+            return found
+        if schema and schema not in catalog.schemas(self._run):
+            raise ServerError("3F000", f'schema "{schema}" does not exist')
+        raise ServerError(
+            "42P01", f'relation "{schema + "." if schema else ""}{name}" does not exist'
+        )
+
+    def _begin_work(self, locks: list[str] | None = None) -> None:
+        """Take the locks, and only then the snapshot, so that a waiter sees the newest state."""
+        if locks:
+            try:
+                self._lock_wait += self._shared.locks.acquire(
+                    locks, self.session_id, self._deadline
+                )
+            except TimeoutError:
+                self._timed_out = True
+                raise
+        if not self._open:
+            self._apply_search_path()
+            self._run("BEGIN TRANSACTION")
+            self._open = True
+
+    def _apply_search_path(self) -> None:
+        value = self._settings["search_path"]
+        if value == settings.DEFAULTS["search_path"]:
+            names = ["public"]
+        else:
+            names = [n for n in settings.search_path(value) if n in catalog.schemas(self._run)]
+        joined = ",".join(f"{self._shared.database}.{name}" for name in names or ["public"])
+        self._run(f"SET search_path = '{joined}'")
+
+    # -- transactions -----------------------------------------------------------------
+
+    def _save(self) -> None:
+        self._saved = (dict(self._settings), self._last_copy_id)
+        self.transaction_id = self._shared.log.next_transaction()
+        self._transaction_start = system.utc_now()
+
+    def _commit(self) -> None:
+        self.state = "I"
+        try:
+            if self._open:
+                self._run("COMMIT")
+        except ServerError:
+            self._undo()
+            raise
+        finally:
+            self._open = False
+            self._shared.locks.release(self.session_id)
+
+    def _undo(self) -> None:
+        """Take back the DuckDB transaction and the session's settings; keep the locks."""
+        if self._open:
+            self._open = False
+            with contextlib.suppress(duckdb.Error):  # DuckDB may have ended it by itself
+                self._duck.execute("ROLLBACK")
+        self._settings, self._last_copy_id = dict(self._saved[0]), self._saved[1]
+
+    def fail(self) -> None:
+        """Put the session into the state that follows an error."""
+        self._undo()
+        if self.state == "I":
+            self._shared.locks.release(self.session_id)
+        else:
+            self.state = "E"
+
+    def rollback(self) -> None:
+        """End the transaction without effect; also what a lost connection means."""
+        self._undo()
+        self.state = "I"
+        self._shared.locks.release(self.session_id)
+
+    def check_state(self, text: str) -> None:
+        """Raise ServerError 25P02 for all but the end of a failed transaction."""
+        if self.state == "E" and lexical.tokens(text)[0].upper not in _ENDS:
+            raise aborted_transaction()
+
+    # -- the two entry points ---------------------------------------------------------
+
+    def describe(self, text: str, parameters: list[exp.Expr]) -> list[Column] | None:
+        """Give the result columns of a statement before it runs; None if it has none.
+
+        Raises ServerError.
+        """
+        tokens = lexical.tokens(text)
+        self.check_state(text)
+        if tokens[0].upper == "SHOW":
+            return [_text_column(settings.parse_name(tokens))]
+        if tokens[0].upper not in _QUERIES:
+            return None
+        statement = _Statement(text, tokens, parameters, 0)
+        if self.state == "T":
+            self._begin_work()
+        else:
+            self._apply_search_path()
+        with self._frames_released():
+            return self._prepare_query(statement)[1]
+
+    def execute(self, text: str, parameters: list[exp.Expr], wait: float = 0.0) -> Result:
+        """Run a statement, after an injected wait in seconds.
+
+        Raises ServerError as Redshift would answer; the caller then calls fail().
+        """
+        self.check_state(text)
+        log = self._shared.log
+        statement = _Statement(text, lexical.tokens(text), parameters, log.next_query())
+        if self.state == "I":
+            self._save()
+        started, clock = system.utc_now(), time.monotonic()
+        self._lock_wait = 0.0
+        row = log.add("sys_query_history", self._history(statement, started))
+        try:
+            with self._timed(wait), self._frames_released():
+                result = self._dispatch(statement)
+                if self.state == "I":
+                    self._commit()
+        except (duckdb.InterruptException, TimeoutError) as error:
+            row.update(status="canceled", error_message="Query canceled on user's request")
+            raise canceled(statement.query_id) from error
+        except ServerError as error:
+            row.update(status="failed", error_message=error.message)
+            raise
+        finally:
+            elapsed = int((time.monotonic() - clock) * 1_000_000)
+            waited = int(self._lock_wait * 1_000_000)
+            row.update(
+                end_time=system.utc_now(),
+                elapsed_time=elapsed,
+                lock_wait_time=waited,
+                execution_time=max(0, elapsed - waited),
+            )
+        sizes = sum(len(str(value)) for line in result.rows for value in line)
+        row.update(status="success", returned_rows=len(result.rows), returned_bytes=sizes)
+        return result
+
+    def _history(self, statement: _Statement, started: Any) -> dict[str, Any]:
+        return {
+            "user_id": system.USER_ID,
+            "query_id": statement.query_id,
+            "query_label": self._settings["query_group"],
+            "transaction_id": self.transaction_id,
+            "session_id": self.session_id,
+            "database_name": self._shared.database,
+            "query_type": _TYPES.get(statement.word, "UTILITY"),
+            "status": "running",
+            "result_cache_hit": False,
+            "start_time": started,
+            "queue_time": 0,
+            "query_text": statement.text,
+            "redshift_version": system.REDSHIFT_VERSION,
+            "usage_limit": "",
+            "compute_type": "primary",
+            "compile_time": 0,
+            "planning_time": 0,
+        }
+
+    @contextmanager
+    def _timed(self, wait: float) -> Iterator[None]:
+        """Hold the statement to statement_timeout; an injected wait counts as running."""
+        limit = int(self._settings["statement_timeout"]) / 1000
+        self._timed_out = False
+        if limit and wait >= limit:
+            raise TimeoutError
+        if not limit:
+            self._deadline = None
+            yield
+            return
+        self._deadline = time.monotonic() + limit - wait
+        timer = threading.Timer(limit - wait, self.interrupt)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            self._deadline = None
+
+    @property
+    def timeout(self) -> float:
+        """Seconds of statement_timeout; 0 is none."""
+        return int(self._settings["statement_timeout"]) / 1000
+
+    def interrupt(self) -> None:
+        """Stop what DuckDB runs for this session; safe from another thread."""
+        with contextlib.suppress(duckdb.Error):  # closed in the meantime
+            self._duck.interrupt()
+
+    def close(self) -> None:
+        """End the session: roll back, drop its temporary tables, give back its locks."""
+        self.rollback()
+        self._duck.close()
+
+    @contextmanager
+    def _frames_released(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            for name in self._frames:
+                with contextlib.suppress(duckdb.Error):  # gone with the transaction that saw it
+                    self._duck.unregister(name)
+            self._frames.clear()
+
+    def _register(self, columns: list[str], rows: list[list[Any]]) -> str:
+        """Show Python rows to DuckDB as a relation of text columns; give its name."""
+        name = f"redshift_double_frame_{self.session_id}_{len(self._frames)}"
+        data = {
+            column: pandas.Series([row[i] for row in rows], dtype=object)
+            for i, column in enumerate(columns)
+        }
+        self._duck.register(name, pandas.DataFrame(data, dtype=object))
+        self._frames.append(name)
+        return name
+
+    def _dispatch(self, statement: _Statement) -> Result:
+        word = statement.word
+        if word in _QUERIES:
+            return self._query(statement)
+        if word in _NOT_EMULATED:
+            raise not_emulated(word)
+        if word in ("SAVEPOINT", "RELEASE"):
+            raise refused(f'SQL command "{word}"')
+        handler = _HANDLERS.get(word)
+        if handler is None:
+            raise syntax_error(statement.tokens[0].text)
+        return handler(self, statement)
+
+    # -- queries ----------------------------------------------------------------------
+
+    def _context(self, statement: _Statement) -> translate.Context:
+        version = f"PostgreSQL 8.0.2 on i686-pc-linux-gnu, {system.REDSHIFT_VERSION}"
+        return translate.Context(
+            describe=self._describe,
+            find=self._find,
+            system_view=self._system_view,
+            functions={
+                "PG_LAST_COPY_ID": self._last_copy_id,
+                "PG_LAST_COPY_COUNT": self._last_copy_count,
+                "PG_BACKEND_PID": self.session_id,
+                "VERSION": version,
+                "CURRENT_VERSION": version,
+                "CURRENT_USER": self._user,
+                "SESSION_USER": self._user,
+                "CURRENT_DATABASE": self._shared.database,
+                "CURRENT_SCHEMA": (
+                    settings.search_path(self._settings["search_path"]) or ["public"]
+                )[0],
+            },
+            database=self._shared.database,
+            now=system.utc_now(),
+            transaction_start=self._transaction_start,
+            parameters=statement.parameters,
+        )
+
+    def _parsed(self, text: str) -> exp.Expr:
+        tree = self._trees.get(text)
+        if tree is None:
+            tree = translate.parse(text)
+            if len(text) < 10_000:
+                self._trees[text] = tree
+        return tree.copy()
+
+    def _system_view(self, name: str) -> str:
+        if name in self._shared.denied_views:
+            raise ServerError("42501", f"permission denied for relation {name}")
+        kinds = system.VIEWS[name]
+        rows = [
+            [None if row.get(c) is None else str(row[c]) for c in kinds]
+            for row in self._shared.log.rows(name)
+        ]
+        frame = self._register(list(kinds), rows)
+        casts = ", ".join(
+            f'CAST("{column}" AS {parse_type(kind).stored}) AS "{column}"'
+            for column, kind in kinds.items()
+        )
+        return f"SELECT {casts} FROM {frame}"
+
+    def _prepare_query(self, statement: _Statement) -> tuple[str, list[Column]]:
+        tree = self._parsed(statement.text)
+        if not isinstance(tree, exp.Query):
+            raise syntax_error(statement.tokens[0].text)
+        if tree.args.get("into"):
+            raise not_emulated("SELECT INTO")
+        translate.fold_names(tree)
+        sources = dml.sources(tree, self._find)
+        rewritten = translate.rewrite(tree, self._context(statement))
+        sql = translate.to_duckdb(rewritten)
+        described = self._describe(sql)
+        names = dml.spread(translate.result_names(tree), len(described))
+        columns = []
+        for position, (name, kind) in enumerate(described):
+            label = (names[position] if names else None) or name.lower()
+            source = sources[position] if len(sources) == len(described) else None
+            columns.append(_column(label, from_duckdb(kind), source))
+        return sql, columns
+
+    def _query(self, statement: _Statement) -> Result:
+        self._begin_work()
+        sql, columns = self._prepare_query(statement)
+        return Result("SELECT", columns, self._run(sql))
+
+    # -- control ----------------------------------------------------------------------
+
+    def _begin(self, statement: _Statement) -> Result:
+        notices = []
+        if self.state == "T":
+            warning = ServerError("25001", "there is already a transaction in progress")
+            notices.append(("WARNING", warning))
+        self.state = "T"
+        return Result(
+            "BEGIN" if statement.word == "BEGIN" else "START TRANSACTION", notices=notices
+        )
+
+    def _end(self, statement: _Statement) -> Result:
+        """COMMIT of a failed transaction rolls back and says so in its tag only."""
+        if statement.word in ("ROLLBACK", "ABORT"):
+            if "TO" in statement.words(3):
+                raise refused('SQL command "ROLLBACK TO SAVEPOINT"')
+            self.rollback()
+            return Result("ROLLBACK")
+        if self.state == "E":
+            self.rollback()
+            return Result("ROLLBACK")
+        notices = []
+        if self.state == "I":
+            warning = ServerError("25P01", "there is no transaction in progress")
+            notices.append(("WARNING", warning))
+        self._commit()
+        return Result("COMMIT", notices=notices)
+
+    def _set(self, statement: _Statement) -> Result:
+        if statement.word == "RESET":
+            name = settings.parse_name(statement.tokens)
+            self._settings[name] = settings.DEFAULTS[name]
+            return Result("RESET")
+        name, value = settings.parse_set(statement.tokens)
+        self._settings[name] = value
+        if name == "search_path" and self._open:
+            self._apply_search_path()
+        return Result("SET")
+
+    def _show(self, statement: _Statement) -> Result:
+        name = settings.parse_name(statement.tokens)
+        return Result("SHOW", [_text_column(name)], [(self._settings[name],)])
+
+    def _lock(self, statement: _Statement) -> Result:
+        start = 1 + (statement.words(2)[-1] == "TABLE")
+        names, index = ddl.name_list(statement.tokens, start)
+        if index < len(statement.tokens):
+            raise syntax_error(statement.tokens[index].text)
+        keys = sorted(key for name in names for key in self._existing(*name).locks)
+        self._shared.locks.acquire(keys, self.session_id, self._deadline)
+        return Result("LOCK TABLE")
+
+    # -- data -------------------------------------------------------------------------
+
+    def _writable(self, schema: str, name: str) -> catalog.Relation:
+        relation = self._existing(schema, name)
+        if relation.is_view:
+            raise ServerError("0A000", f'cannot change view "{name}"')
+        return relation
+
+    def _change(self, statement: _Statement) -> Result:
+        """Run INSERT, UPDATE, DELETE or MERGE."""
+        word = statement.word
+        tree = dml.parse_change(statement.text, statement.tokens, self._parsed)
+        translate.fold_names(tree)
+        target = dml.target(tree)
+        relation = self._writable(target.db, target.name)
+        self._begin_work(relation.locks)
+        context = self._context(statement)
+        if isinstance(tree, exp.Merge):
+            dml.check_merge(tree, relation)
+        rewritten = translate.rewrite(tree, context)
+        if isinstance(rewritten, exp.Insert):
+            dml.check_insert(rewritten, relation, self._describe)
+        rows = self._run(translate.to_duckdb(rewritten))
+        count = rows[0][0] if rows else 0
+        return Result(f"INSERT 0 {count}" if word == "INSERT" else f"{word} {count}")
+
+    def _truncate(self, statement: _Statement) -> Result:
+        """TRUNCATE commits whatever the transaction has done; no rollback brings it back."""
+        start = 1 + (statement.words(2)[-1] == "TABLE")
+        (name, *others), _ = ddl.name_list(statement.tokens, start)
+        if others:
+            raise syntax_error(",")
+        relation = self._writable(*name)
+        self._begin_work(relation.locks)
+        self._run(f"DELETE FROM {relation.quoted}")
+        self._commit()
+        return Result("TRUNCATE TABLE")
+
+    def _alone(self, what: str) -> None:
+        if self.state != "I":
+            raise ServerError("25001", f"{what} cannot run inside a transaction block")
+
+    def _vacuum(self, _statement: _Statement) -> Result:
+        self._alone("VACUUM")
+        return Result("VACUUM")
+
+    def _analyze(self, statement: _Statement) -> Result:
+        words = [token for token in statement.tokens[1:] if token.upper != "VERBOSE"]
+        if words and words[0].upper != "COMPRESSION":
+            (name, *_), _ = ddl.name_list(words, 0)
+            self._existing(*name)
+        return Result("ANALYZE")
+
+    def _copy(self, statement: _Statement) -> Result:
+        copy = parse_copy(statement.text)
+        relation = self._find(copy.schema, copy.table)
+        if relation is None or relation.is_view:
+            raise ServerError("XX000", f"Cannot COPY into nonexistent table {copy.table}")
+        if self._shared.store is None:
+            raise not_emulated("COPY without an S3 endpoint")
+        self._begin_work(relation.locks)
+        started = system.utc_now()
+        self._last_copy_id, self._last_copy_count = statement.query_id, 0
+        load = Loader(copy, relation, self._shared.store).load()
+        self._log_load(statement, relation, load, started)
+        failed = len(load.errors) >= max(copy.maxerror, 1) and not copy.ignore_all_errors
+        if failed:
+            raise _load_failed(relation.name, statement.query_id, self.session_id)
+        if not copy.no_load:
+            self._insert(relation, load)
+            self._last_copy_count = len(load.values)
+        return Result("COPY", notices=_load_notices(relation.name, copy, load))
+
+    def _insert(self, relation: catalog.Relation, load: Load) -> None:
+        names = [column.name for column in load.columns]
+        frame = self._register(names, [list(row) for row in load.values])
+        listed = ", ".join(f'"{name}"' for name in names)
+        casts = ", ".join(f'CAST("{c.name}" AS {c.type.stored})' for c in load.columns)
+        self._run(f"INSERT INTO {relation.quoted} ({listed}) SELECT {casts} FROM {frame}")
+
+    def _log_load(
+        self, statement: _Statement, relation: catalog.Relation, load: Load, started: Any
+    ) -> None:
+        log, now = self._shared.log, system.utc_now()
+        for loaded in load.files:
+            log.add(
+                "sys_load_detail",
+                {
+                    "user_id": system.USER_ID,
+                    "query_id": statement.query_id,
+                    "file_name": loaded.item.url,
+                    "bytes_scanned": loaded.item.size,
+                    "lines_scanned": loaded.lines,
+                    "record_time": now,
+                    "splits_scanned": 1,
+                    "start_time": started,
+                    "end_time": now,
+                    "file_etag": loaded.item.etag,
+                    "file_last_modified": loaded.item.last_modified,
+                },
+            )
+        for error in load.errors:
+            self._log_error(statement.query_id, relation, error, started)
+
+    def _log_error(
+        self, query_id: int, relation: catalog.Relation, error: LoadError, started: Any
+    ) -> None:
+        kind, length = _load_type(error.column.type) if error.column else ("", "")
+        name = error.column.name if error.column else ""
+        self._shared.log.add(
+            "sys_load_error_detail",
+            {
+                "user_id": system.USER_ID,
+                "query_id": query_id,
+                "transaction_id": self.transaction_id,
+                "session_id": self.session_id,
+                "database_name": self._shared.database,
+                "table_id": relation.oid,
+                "start_time": started,
+                "file_name": error.file,
+                "line_number": error.line,
+                "column_name": name,
+                "column_type": kind,
+                "column_length": length,
+                "position": error.error.position,
+                "error_code": error.error.code,
+                "error_message": error.error.reason,
+            },
+        )
+        self._shared.log.add(
+            "stl_load_errors",
+            {
+                "userid": system.USER_ID,
+                "slice": error.slice,
+                "tbl": relation.oid,
+                "starttime": started,
+                "session": self.session_id,
+                "query": query_id,
+                "filename": error.file,
+                "line_number": error.line,
+                "colname": name,
+                "type": kind,
+                "col_length": length,
+                "position": error.error.position,
+                "raw_line": _ascii(error.raw_line),
+                "raw_field_value": _ascii(error.error.value),
+                "err_code": error.error.code,
+                "err_reason": error.error.reason,
+            },
+        )
+
+    # -- definitions ------------------------------------------------------------------
+
+    def _all(self, statements: list[str]) -> None:
+        for sql in statements:
+            self._run(sql)
+
+    def _definition_lock(self, tokens: list[Token]) -> list[str]:
+        """Name the permanent relations a definition changes, to lock them before the snapshot."""
+        if {"TEMP", "TEMPORARY"} & {token.upper for token in tokens[:3]}:
+            return []
+        start = next(
+            (i + 1 for i, t in enumerate(tokens) if t.upper in ("TABLE", "VIEW", "SCHEMA")), 0
+        )
+        while start < len(tokens) and tokens[start].upper in ("IF", "NOT", "EXISTS"):
+            start += 1
+        (first, *others), _ = ddl.name_list(tokens, start)
+        keys = []
+        for schema, name in [first, *others]:
+            found = self._find(schema, name)
+            if found is None and not name.startswith("#"):
+                keys.append(f"{schema or 'public'}.{name}")
+            elif found is not None:
+                keys += found.locks
+        return sorted(keys)
+
+    def _create(self, statement: _Statement) -> Result:
+        words = [w for w in statement.words(6) if w not in ("OR", "REPLACE", "LOCAL")]
+        kind = words[1] if len(words) > 1 else ""
+        if kind in ("TEMP", "TEMPORARY"):
+            kind = words[2] if len(words) > 2 else ""
+        if kind in ("USER", "ROLE", "GROUP"):
+            self._begin_work()
+            return Result(privileges.principal(statement.tokens, self._run))
+        if kind == "MASKING":
+            return self._masking_policy(statement)
+        if kind == "SCHEMA":
+            return self._create_schema(statement)
+        if kind not in ("TABLE", "VIEW"):
+            raise (refused if kind in ("INDEX", "SEQUENCE", "UNIQUE") else not_emulated)(
+                f"CREATE {kind}"
+            )
+        skipped = self._skip_existing_table(statement, kind)
+        if skipped is not None:
+            return skipped
+        self._begin_work(self._definition_lock(statement.tokens))
+        context = self._context(statement)
+        if kind == "VIEW":
+            self._all(ddl.create_view(statement.text, context))
+            return Result("CREATE VIEW")
+        statements, selected = ddl.create_table(statement.text, context)
+        self._all(statements)
+        return Result("SELECT" if selected else "CREATE TABLE")
+
+    def _skip_existing_table(self, statement: _Statement, kind: str) -> Result | None:
+        """Answer CREATE TABLE IF NOT EXISTS of a table that exists: a notice, and no lock."""
+        words = [token.upper for token in statement.tokens]
+        at = words.index(kind) + 1
+        if kind != "TABLE" or words[at : at + 3] != ["IF", "NOT", "EXISTS"]:
+            return None
+        (name, *_), after = ddl.name_list(statement.tokens, at + 3)
+        found = self._find(*name)
+        temporary = bool({"TEMP", "TEMPORARY"} & set(words[:at]))
+        if found is None or found.temporary != temporary or words[after : after + 1] == ["AS"]:
+            return None
+        return Result("CREATE TABLE", notices=[_skipped("Relation", found.name)])
+
+    def _create_schema(self, statement: _Statement) -> Result:
+        exists = statement.words(5)[2:5] == ["IF", "NOT", "EXISTS"]
+        rest = statement.tokens[5 if exists else 2 :]
+        if not rest or rest[0].kind not in ("word", "quoted"):
+            raise syntax_error(rest[0].text if rest else "")
+        if len(rest) > 1 and rest[1].upper not in ("AUTHORIZATION", "QUOTA"):
+            raise syntax_error(rest[1].text)
+        name = rest[0].value
+        if exists and name in catalog.schemas(self._run):
+            return Result("CREATE SCHEMA", notices=[_skipped("Schema", name)])
+        self._begin_work([f"schema {name}"])
+        self._run(f'CREATE SCHEMA {"IF NOT EXISTS " if exists else ""}"{name}"')
+        return Result("CREATE SCHEMA")
+
+    def _alter(self, statement: _Statement) -> Result:
+        kind = statement.words(2)[-1]
+        if kind == "DEFAULT":
+            return Result(privileges.default_privileges(statement.tokens, self._run))
+        if kind in ("USER", "ROLE", "GROUP"):
+            return Result(privileges.principal(statement.tokens, self._run))
+        if kind == "SCHEMA":
+            return Result("ALTER SCHEMA")
+        if kind != "TABLE":
+            raise not_emulated(f"ALTER {kind}")
+        append = ddl.append_from(statement.tokens)
+        if append is not None:
+            return self._append(*append)
+        (name, *_), _ = ddl.name_list(statement.tokens, 2)
+        relation = self._existing(*name)
+        self._begin_work(relation.locks)
+        self._all(ddl.alter_table(statement.text, relation))
+        return Result("ALTER TABLE")
+
+    def _append(self, target: tuple[str, str], source: tuple[str, str]) -> Result:
+        self._alone("ALTER TABLE APPEND")
+        into, taken = self._writable(*target), self._writable(*source)
+        if into.temporary or taken.temporary:
+            raise ServerError("0A000", "ALTER TABLE APPEND requires permanent tables")
+        if {c.name: c.type for c in into.columns} != {c.name: c.type for c in taken.columns}:
+            raise ServerError("42804", "ALTER TABLE APPEND requires equal columns")
+        self._begin_work(sorted([into.key, taken.key]))
+        self._run(f"INSERT INTO {into.quoted} BY NAME SELECT * FROM {taken.quoted}")
+        self._run(f"DELETE FROM {taken.quoted}")
+        return Result("ALTER TABLE APPEND")
+
+    def _drop(self, statement: _Statement) -> Result:
+        kind = statement.words(2)[-1]
+        if kind in ("USER", "ROLE", "GROUP"):
+            self._begin_work()
+            return Result(privileges.principal(statement.tokens, self._run))
+        if kind == "MASKING":
+            return self._masking_policy(statement)
+        if kind not in ("TABLE", "VIEW", "SCHEMA"):
+            raise not_emulated(f"DROP {kind}")
+        parsed = ddl.parse_drop(statement.tokens)
+        keys = [f"schema {name}" for _, name in parsed.names]
+        if kind != "SCHEMA":
+            keys = self._definition_lock(statement.tokens)
+        self._begin_work(keys)
+        self._all(ddl.drop(parsed, self._run, self._find))
+        return Result(f"DROP {kind}")
+
+    def _grant(self, statement: _Statement) -> Result:
+        self._begin_work()
+        return Result(privileges.grant(statement.tokens, self._run, self._existing))
+
+    def _masking_policy(self, statement: _Statement) -> Result:
+        self._begin_work()
+        tag = privileges.masking_policy(statement.text, statement.tokens, self._run, self._existing)
+        return Result(tag)
+
+    def _comment(self, _statement: _Statement) -> Result:
+        return Result("COMMENT")
+
+
+Handler = Callable[[Backend, _Statement], Result]
+_HANDLERS: dict[str, Handler] = {
+    "BEGIN": Backend._begin,
+    "START": Backend._begin,
+    "COMMIT": Backend._end,
+    "END": Backend._end,
+    "ROLLBACK": Backend._end,
+    "ABORT": Backend._end,
+    "SET": Backend._set,
+    "RESET": Backend._set,
+    "SHOW": Backend._show,
+    "LOCK": Backend._lock,
+    "INSERT": Backend._change,
+    "UPDATE": Backend._change,
+    "DELETE": Backend._change,
+    "MERGE": Backend._change,
+    "COPY": Backend._copy,
+    "TRUNCATE": Backend._truncate,
+    "VACUUM": Backend._vacuum,
+    "ANALYZE": Backend._analyze,
+    "CREATE": Backend._create,
+    "ALTER": Backend._alter,
+    "DROP": Backend._drop,
+    "GRANT": Backend._grant,
+    "REVOKE": Backend._grant,
+    "ATTACH": Backend._masking_policy,
+    "DETACH": Backend._masking_policy,
+    "COMMENT": Backend._comment,
+}
+
+
+def _column(name: str, kind: RedshiftType, source: dml.Source | None) -> Column:
+    if source is None or source.column.type.stored != kind.stored:
+        return Column(name, kind.oid, kind.modifier)
+    declared = source.column.type
+    return Column(
+        name,
+        declared.oid,
+        declared.modifier,
+        schema=source.schema,
+        table=source.table,
+        source=source.column.name,
+        table_oid=source.table_oid,
+        number=source.number,
+        nullable=source.column.nullable,
+    )
+
+
+def _skipped(what: str, name: str) -> tuple[str, ServerError]:
+    return "INFO", ServerError("00000", f'{what} "{name}" already exists and will be skipped')
+
+
+_LOAD_TYPES = {
+    "smallint": "int2",
+    "integer": "int4",
+    "bigint": "int8",
+    "real": "float4",
+    "double precision": "float8",
+    "boolean": "bool",
+    "character": "char",
+    "character varying": "varchar",
+    "timestamp without time zone": "timestamp",
+    "timestamp with time zone": "timestamptz",
+}
+
+
+def _load_type(kind: RedshiftType) -> tuple[str, str]:
+    """Name a type as the load-error views do, with its length."""
+    if kind.name == "numeric":
+        return "numeric", f"{kind.precision}, {kind.scale}"
+    return _LOAD_TYPES.get(kind.name, kind.name), "" if kind.length is None else str(kind.length)
+
+
+def _ascii(text: str) -> str:
+    """Replace multibyte characters with dots, as the load-error views do."""
+    return "".join(character if character.isascii() else "." for character in text)
+
+
+def _load_failed(table: str, query_id: int, session_id: int) -> ServerError:
+    message = (
+        f"Load into table '{table}' failed.  Check 'stl_load_errors' system table for details."
+    )
+    rule = "-" * 47
+    detail = (
+        f"\n  {rule}\n  error:  {message}\n  code:      8001\n  context:   \n"
+        f"  query:     {query_id}\n  location:  redshift_double\n"
+        f"  process:   padbmaster [pid={session_id}]\n  {rule}\n"
+    )
+    return ServerError("XX000", message, detail)
+
+
+def _load_notices(table: str, copy: Copy, load: Load) -> list[tuple[str, ServerError]]:
+    done = f"Load into table '{table}' completed, {len(load.values)} record(s) loaded successfully."
+    if copy.no_load:
+        done = f"Load into table '{table}' completed, {len(load.values)} record(s) could be loaded."
+    notices = [("INFO", ServerError("00000", done))]
+    if load.errors:
+        refused_rows = (
+            f"Load into table '{table}' completed, {len(load.errors)} record(s) could not be "
+            "loaded.  Check 'stl_load_errors' system table for details."
+        )
+        notices.append(("INFO", ServerError("00000", refused_rows)))
+    return notices

@@ -1,0 +1,75 @@
+"""Running the loads without Dagster: what an asset does, in the order of the job."""
+
+import datetime as dt
+from collections.abc import Callable, Collection, Iterable, Sequence
+from pathlib import Path
+
+from sparkify_dagster.lake.base import Lake
+from sparkify_dagster.loading.staging import load_events, load_songs
+from sparkify_dagster.loading.star import refresh
+from sparkify_dagster.tables import TABLES
+from sparkify_dagster.warehouse.base import Row, Session, Warehouse
+from sparkify_dagster.warehouse.duckdb.engine import DuckDBWarehouse
+
+
+def run_table(
+    warehouse: Warehouse,
+    lake: Lake,
+    table: str,
+    days: Collection[dt.date] | None = None,
+    full_refresh: bool = False,
+    max_errors: int = 0,
+) -> object:
+    """Bring one table up to date, as its asset does; return what was done."""
+
+    def body(session: Session) -> object:
+        if table == "staging_events":
+            return load_events(session, lake, days, full_refresh, max_errors, "run")
+        if table == "staging_songs":
+            return load_songs(session, lake, full_refresh, max_errors, "run")
+        return refresh(session, TABLES[table], full_refresh, "run")
+
+    return warehouse.transaction(body, f"test/{table}", "run")
+
+
+def run_all(
+    warehouse: Warehouse,
+    lake: Lake,
+    tables: Iterable[str] = TABLES,
+    done: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Run the whole job; `done` hears of each table that has committed."""
+    for table in tables:
+        run_table(warehouse, lake, table)
+        done(table)
+
+
+def tables_of(warehouse: Warehouse, tables: Iterable[str] = TABLES) -> dict[str, list[Row]]:
+    """Return every row of tables, each column in the order of create.sql."""
+
+    def body(session: Session) -> dict[str, list[Row]]:
+        return {
+            table.qualified_name: [
+                tuple(row)
+                for row in session.run(
+                    f"SELECT {', '.join(column.name for column in table.columns)} "
+                    f"FROM {table.qualified_name}"
+                )
+            ]
+            for table in (TABLES[name] for name in tables)
+        }
+
+    return warehouse.read(body, "test/read", "run")
+
+
+def rebuilt(lake: Lake, path: Path, tables: Iterable[str] = TABLES) -> dict[str, list[Row]]:
+    """Return what a full rebuild into a new DuckDB file gives."""
+    path.unlink(missing_ok=True)
+    warehouse = DuckDBWarehouse(path, 10)
+    run_all(warehouse, lake, tables)
+    return tables_of(warehouse, tables)
+
+
+def select(warehouse: Warehouse, text: str) -> Sequence[Row]:
+    """Run a SELECT on committed data."""
+    return warehouse.read(lambda session: session.run(text), "test/select", "run")

@@ -1,0 +1,137 @@
+"""The commands of docs/operations.md, carried out in their order in a copy of the project."""
+
+import importlib
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from dagster import Shape
+from dagster._config import process_config
+
+from sparkify_dagster.sample import SampleSpec, write_sample_lake
+from sparkify_dagster_tests.conftest import REPOSITORY
+
+GUIDE = (REPOSITORY / "docs/operations.md").read_text("utf-8")
+# The blocks of the guide: language, what is said beside it, content.
+BLOCKS = re.findall(r"^```(\w+) ?(\S*)\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
+FOLDERS = ("sparkify_dagster", "sql", "deploy")
+
+
+def _project(folder: Path) -> Path:
+    for name in FOLDERS:
+        shutil.copytree(
+            REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    shutil.copy(REPOSITORY / "workspace.yaml", folder)
+    command = folder / "bin" / "sparkify"
+    command.parent.mkdir()
+    code = "from sparkify_dagster.cli import main; main(prog_name='sparkify')"
+    command.write_text(f'#!/bin/sh\nexec {shlex.join([sys.executable, "-c", code])} "$@"\n')
+    command.chmod(0o755)
+    return folder
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    places = [str(folder / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]
+    return {
+        "PATH": os.pathsep.join(places),
+        "HOME": str(folder),
+        "PYTHONPATH": str(folder),
+        "DAGSTER_HOME": str(folder / ".dagster"),
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+        "SPARKIFY_LAKE": "data/sample-lake",
+        "PYTHONWARNINGS": "ignore",
+        "COLUMNS": "200",
+    }
+
+
+def _add_table(path: Path, definition: str) -> None:
+    """Do to tables.py what the guide tells in words."""
+    text = path.read_text("utf-8")
+    text, defined = re.subn(r"^(?=# In an order in which)", f"{definition}\n", text, flags=re.M)
+    text, listed = re.subn(r"(for table in \([^)]*\bTIME\b)", r"\1, DAILY_DEVICES", text)
+    assert (defined, listed) == (1, 1)
+    path.write_text(text, "utf-8")
+
+
+def test_the_guide_does_what_it_says(tmp_path: Path) -> None:
+    folder = _project(tmp_path)
+    environment = _environment(folder)
+    # The guide's default, with fewer rows.
+    lake = SampleSpec(days=20, events_per_day=60, songs=40, users=10)
+    write_sample_lake(folder / "data/sample-lake", lake)
+    output = ""
+    done = {"run": 0, "fails": 0, "file": 0}
+    for language, word, content in BLOCKS:
+        if word in ("run", "fails"):
+            result = subprocess.run(
+                ["bash", "-euo", "pipefail", "-c", content],
+                cwd=folder,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+                timeout=120,
+            )
+            output = result.stdout
+            assert (result.returncode == 0) is (word == "run"), f"{content}\n{output[-3000:]}"
+            done[word] += 1
+        elif language == "text":
+            for line in content.splitlines():
+                assert line in output
+        elif word.endswith("tables.py"):
+            _add_table(folder / word, content)
+        elif word:
+            (folder / word).parent.mkdir(parents=True, exist_ok=True)
+            (folder / word).write_text(content, "utf-8")
+            done["file"] += 1
+    assert min(done.values()) >= 2, done
+
+
+def test_the_guide_names_files_and_variables_that_exist() -> None:
+    for path in re.findall(r"(?:deploy|requirements|docs)/[\w./-]+\w", GUIDE):
+        assert (REPOSITORY / path).exists(), path
+    example = (REPOSITORY / ".env.example").read_text("utf-8")
+    for name in set(re.findall(r"\b(?:SPARKIFY|REDSHIFT|DAGSTER_PG)_[A-Z_]*[A-Z]\b", GUIDE)):
+        assert f"{name}=" in example or f"{name}_" in example, name
+
+
+def test_units_run_commands_of_the_environment() -> None:
+    for unit in sorted((REPOSITORY / "deploy/systemd").glob("*.service")):
+        command = re.search(
+            r"^ExecStart=/opt/sparkify/\.venv/bin/(\S+) (.+)$", unit.read_text(), re.M
+        )
+        assert command is not None
+        assert shutil.which(command[1], path=str(Path(sys.executable).parent))
+        assert "workspace.yaml" in command[2]
+
+
+@pytest.mark.parametrize("name", ["run_launcher", "compute_logs"])
+def test_ecs_file_fits_the_classes_it_names(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPARKIFY_LOG_BUCKET", "logs")
+    monkeypatch.setenv("AWS_REGION", "us-west-2")
+    production = (REPOSITORY / "deploy/dagster.production.yaml").read_text("utf-8")
+    added = (REPOSITORY / "deploy/dagster.ecs.yaml").read_text("utf-8")
+    # As the file says: one after the other, without a key that is there twice.
+    assert not yaml.safe_load(production).keys() & yaml.safe_load(added).keys()
+    block = yaml.safe_load(production + added)[name]
+    named = getattr(importlib.import_module(block["module"]), block["class"])
+    result = process_config(Shape(named.config_type()), block["config"])
+    assert result.success, result.errors
+
+
+def test_workflow_does_what_ci_does() -> None:
+    jobs = yaml.safe_load((REPOSITORY / ".github/workflows/ci.yml").read_text("utf-8"))["jobs"]
+    steps = [step.get("run", "") for job in jobs.values() for step in job["steps"]]
+    ours = re.findall(r"^make [\w-]+", (REPOSITORY / ".ci/run").read_text("utf-8"), re.M)
+    assert len(ours) >= 4
+    assert [step for step in steps if step.startswith("make ")] == ours
+    assert any("dagster job execute -m sparkify_dagster.definitions -j sparkify_etl" in s
+               for s in steps)  # fmt: skip

@@ -1,0 +1,1 @@
+REVOKE ALL ON SCHEMA staging FROM ROLE sparkify_analyst

@@ -1,0 +1,1 @@
+GRANT USAGE ON SCHEMA analytics TO ROLE sparkify_analyst

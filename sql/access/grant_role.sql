@@ -1,0 +1,1 @@
+GRANT ROLE :role TO :user

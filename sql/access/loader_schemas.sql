@@ -1,0 +1,1 @@
+GRANT USAGE, CREATE ON SCHEMA staging, analytics TO ROLE sparkify_loader

@@ -1,0 +1,1 @@
+GRANT ALL ON ALL TABLES IN SCHEMA staging, analytics TO ROLE sparkify_loader

@@ -1,0 +1,1 @@
+DROP MASKING POLICY sparkify_hidden_name

@@ -1,0 +1,1 @@
+GRANT SELECT (:columns) ON analytics.users TO ROLE sparkify_analyst

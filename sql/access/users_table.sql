@@ -1,0 +1,1 @@
+GRANT SELECT ON analytics.users TO ROLE sparkify_analyst

@@ -1,0 +1,9 @@
+CREATE TEMP TABLE unmatched_songs AS
+SELECT
+    CAST(start_time AS DATE) AS play_day,
+    title,
+    artist_name,
+    COUNT(*) AS plays
+FROM analytics.songplays
+WHERE song_id IS NULL AND CAST(start_time AS DATE) IN (SELECT play_day FROM pending_days)
+GROUP BY CAST(start_time AS DATE), title, artist_name

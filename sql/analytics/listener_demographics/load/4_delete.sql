@@ -1,0 +1,1 @@
+DELETE FROM analytics.listener_demographics

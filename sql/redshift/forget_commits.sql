@@ -1,0 +1,2 @@
+DELETE FROM staging.commits
+WHERE committed_at < CAST(:before AS TIMESTAMP)

@@ -1,0 +1,1 @@
+SELECT PG_LAST_COPY_COUNT() AS row_count

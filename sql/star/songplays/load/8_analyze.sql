@@ -1,0 +1,1 @@
+ANALYZE analytics.songplays PREDICATE COLUMNS
