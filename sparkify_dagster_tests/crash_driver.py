@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sparkify_dagster.lake.local import LocalLake
 from sparkify_dagster.warehouse.duckdb.engine import DuckDBWarehouse
-from sparkify_dagster_tests.runs import run_all
+from sparkify_dagster_tests.loads import run_all
 
 
 def main() -> None:

@@ -32,6 +32,17 @@ _SETTINGS = (
     "escape_string_warning=off",
     "timezone=UTC",
 )
+# What PostgreSQL lacks: the number of boundaries between two times.
+DATEDIFF = """
+CREATE OR REPLACE FUNCTION public.datediff(unit text, earlier timestamp, later timestamp)
+RETURNS bigint IMMUTABLE LANGUAGE sql AS $$
+    SELECT CAST(
+        EXTRACT(EPOCH FROM DATE_TRUNC(unit, later) - DATE_TRUNC(unit, earlier))
+        / EXTRACT(EPOCH FROM CAST('1 ' || unit AS interval))
+    AS bigint)
+$$
+"""
+_UNIT = re.compile(r"\bDATEDIFF\((\w+),")
 _PHYSICAL = re.compile(r"^(DISTSTYLE|DISTKEY|SORTKEY)\b.*$", re.MULTILINE)
 
 
@@ -91,7 +102,8 @@ class PostgresSession:
         return [dict(zip(self._names(), row, strict=True)) for row in rows]
 
     def run(self, text: str) -> list[Row]:
-        self._cursor.execute(_PHYSICAL.sub("", text).replace(" PREDICATE COLUMNS", ""))
+        text = _PHYSICAL.sub("", text).replace(" PREDICATE COLUMNS", "")
+        self._cursor.execute(_UNIT.sub(r"public.datediff('\1',", text))
         return self._cursor.fetchall() if self._cursor.description else []
 
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:

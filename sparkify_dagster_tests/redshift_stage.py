@@ -13,6 +13,8 @@ from moto.server import ThreadedMotoServer
 
 from sparkify_dagster.lake.local import LocalLake
 from sparkify_dagster.lake.s3 import S3Lake
+from sparkify_dagster.loading.log import last_load
+from sparkify_dagster.loading.schema import created_name
 from sparkify_dagster.loading.staging import load_events, load_songs
 from sparkify_dagster.loading.star import refresh
 from sparkify_dagster.tables import TABLES
@@ -20,6 +22,7 @@ from sparkify_dagster.warehouse.base import Session, Warehouse
 from sparkify_dagster.warehouse.duckdb.engine import DuckDBWarehouse
 from sparkify_dagster.warehouse.redshift.engine import RedshiftWarehouse
 from sparkify_dagster.warehouse.redshift.settings import load_redshift_settings
+from sparkify_dagster.warehouse.statements import SQL_ROOT
 from sparkify_dagster_tests.redshift_double import RedshiftDouble
 
 BUCKET = "wire-lake"
@@ -29,8 +32,8 @@ REGION = "eu-central-1"
 ROLE = "arn:aws:iam::123456789012:role/copy"
 PASSWORD = "Quite-secret-7f3a"
 AWS_KEY = "vErY-sEcReT-aws-key"
-STAR = ("songs", "artists", "users", "songplays", "time")
-HELPERS = ("staging.repeated_events", "staging.user_days", "staging.load_changes")
+# Built from the staging tables, in an order that serves.
+BUILT = tuple(table.name for table in TABLES.values() if table.group != "staging")
 
 
 class Bucket:
@@ -154,7 +157,7 @@ def change(warehouse: Warehouse, step: Step) -> Any:
 
 def load_all(warehouse: Warehouse, lake: Any) -> list[Any]:
     """Bring all tables up to date; return what each load said."""
-    steps = [events(lake), songs(lake), *(table(name) for name in STAR)]
+    steps = [events(lake), songs(lake), *(table(name) for name in BUILT)]
     return [change(warehouse, step) for step in steps]
 
 
@@ -173,9 +176,24 @@ def duckdb_tables(folder: Path, lake: Path | list[Path]) -> dict[str, list[tuple
 
 
 def compared() -> list[str]:
-    return [*(one.qualified_name for one in TABLES.values()), *HELPERS]
+    """Return all tables that hold data, with schema."""
+    helpers = [created_name(f"{name}/create") for one in TABLES.values() for name in one.helpers]
+    return [*(one.qualified_name for one in TABLES.values()), *helpers, "staging.load_changes"]
 
 
 def assert_same_tables(stage: Stage, expected: dict[str, list[tuple[Any, ...]]]) -> None:
     for name, rows in expected.items():
         assert stage.rows(name) == rows, name
+
+
+def numbers(session: Session) -> dict[str, list[dict[str, Any]]]:
+    """Return what every check and every report of sql/ says."""
+    found = {}
+    for one in TABLES.values():
+        load_id = last_load(session, one.name).load_id
+        for whole in (True, False):
+            rows = session.query(f"checks/{one.name}", whole_table=whole, load_id=load_id)
+            found[f"checks/{one.name}, {whole}"] = rows
+    for path in sorted((SQL_ROOT / "report").glob("*.sql")):
+        found[f"report/{path.stem}"] = session.query(f"report/{path.stem}")
+    return found

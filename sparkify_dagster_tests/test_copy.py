@@ -28,7 +28,7 @@ from sparkify_dagster.warehouse.base import (
 from sparkify_dagster.warehouse.duckdb import engine
 from sparkify_dagster.warehouse.duckdb.copy import FastCopyRefused
 from sparkify_dagster.warehouse.duckdb.engine import DuckDBSession, DuckDBWarehouse
-from sparkify_dagster_tests.runs import run_table, tables_of
+from sparkify_dagster_tests.loads import run_table, tables_of
 from sparkify_dagster_tests.star_model import COLUMNS, difference, staging_events, staging_songs
 from sparkify_dagster_tests.tiny_lake import (
     JSONPATHS,

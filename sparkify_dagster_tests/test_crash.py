@@ -23,8 +23,8 @@ from sparkify_dagster.tables import BOOKKEEPING, TABLES
 from sparkify_dagster.warehouse.base import WarehouseError
 from sparkify_dagster.warehouse.duckdb.engine import DuckDBWarehouse
 from sparkify_dagster_tests.conftest import REPOSITORY
-from sparkify_dagster_tests.runs import CORE, rebuilt, run_all, tables_of
-from sparkify_dagster_tests.runs import select as query
+from sparkify_dagster_tests.loads import CORE, rebuilt, run_all, tables_of
+from sparkify_dagster_tests.loads import select as query
 from sparkify_dagster_tests.star_model import difference
 from sparkify_dagster_tests.tiny_lake import TinyLake, event, song
 

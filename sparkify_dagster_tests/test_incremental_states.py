@@ -24,7 +24,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from sparkify_dagster.lake.base import LakeError
+from sparkify_dagster.lake.base import Lake, LakeError
 from sparkify_dagster.lake.local import LocalLake
 from sparkify_dagster.loading.log import last_load
 from sparkify_dagster.tables import TABLES, Check, Table
@@ -40,7 +40,7 @@ from sparkify_dagster.warehouse.base import (
 )
 from sparkify_dagster.warehouse.duckdb.engine import DuckDBWarehouse
 from sparkify_dagster_tests import star_model
-from sparkify_dagster_tests.runs import CORE, rebuilt, run_table, tables_of
+from sparkify_dagster_tests.loads import CORE, rebuilt, run_table, tables_of
 from sparkify_dagster_tests.star_model import COLUMNS, difference, rows_of
 from sparkify_dagster_tests.tiny_lake import TinyLake, event, event_file, json_lines, song
 
@@ -56,10 +56,15 @@ SETTINGS = settings(
     suppress_health_check=list(HealthCheck),
 )
 
-# An engine by name; a function that returns the warehouse of a new, empty place.
-ENGINES: dict[str, Callable[[Path], Warehouse]] = {
-    "duckdb": lambda folder: DuckDBWarehouse(folder / "warehouse.duckdb", 10),
-}
+Engine = Callable[[Path], tuple[Warehouse, Lake]]
+
+
+def duckdb_engine(folder: Path) -> tuple[Warehouse, Lake]:
+    """Return an empty warehouse, and the lake that lies in `folder`/lake as the engine reads it."""
+    return DuckDBWarehouse(folder / "warehouse.duckdb", 10), LocalLake(str(folder / "lake"))
+
+
+ENGINES: dict[str, Engine] = {"duckdb": duckdb_engine}
 
 # A deep run builds the tables without a model as well, and compares them with the rebuild.
 RUN_TABLES = list(TABLES) if DEEP else list(CORE)
@@ -210,14 +215,13 @@ class MortalWarehouse:
 class IncrementalStates(RuleBasedStateMachine):
     """A lake that changes, a warehouse that follows, and the model of what it has to hold."""
 
-    open_warehouse: Callable[[Path], Warehouse]
+    open_engine: Engine
 
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="states-"))
         self.source = TinyLake(self.folder / "lake")
-        self.lake = LocalLake(str(self.source.folder))
-        self.warehouse = type(self).open_warehouse(self.folder)
+        self.warehouse, self.lake = type(self).open_engine(self.folder)
         self.is_prepared = False  # the tables exist
         # The files whose rows are in the staging tables, as they were then.
         self.staged_events: dict[str, bytes] = {}
@@ -502,6 +506,6 @@ def _damaged(name: str, stored: bytes) -> bool:
 @pytest.mark.parametrize("engine", list(ENGINES))
 def test_any_sequence_of_changes_runs_and_crashes(engine: str) -> None:
     class States(IncrementalStates):
-        open_warehouse = staticmethod(ENGINES[engine])
+        open_engine = staticmethod(ENGINES[engine])
 
     run_state_machine_as_test(States, settings=SETTINGS)

@@ -22,7 +22,7 @@ from sparkify_dagster.tables import TABLES
 from sparkify_dagster.warehouse import statements
 from sparkify_dagster.warehouse.base import LoadError, WarehouseError
 from sparkify_dagster.warehouse.duckdb.engine import DuckDBWarehouse
-from sparkify_dagster_tests.runs import CORE, rebuilt, run_all, run_table, select, tables_of
+from sparkify_dagster_tests.loads import CORE, rebuilt, run_all, run_table, select, tables_of
 from sparkify_dagster_tests.star_model import difference
 from sparkify_dagster_tests.tiny_lake import (
     JSONPATHS,

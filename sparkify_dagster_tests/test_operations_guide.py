@@ -20,7 +20,7 @@ from sparkify_dagster_tests.conftest import REPOSITORY
 GUIDE = (REPOSITORY / "docs/operations.md").read_text("utf-8")
 # The blocks of the guide: language, what is said beside it, content.
 BLOCKS = re.findall(r"^```(\w+) ?(\S*)\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
-FOLDERS = ("sparkify_dagster", "sql", "deploy")
+FOLDERS = ("sparkify_dagster", "sql", "deploy", "docs")
 
 
 def _project(folder: Path) -> Path:
@@ -28,7 +28,8 @@ def _project(folder: Path) -> Path:
         shutil.copytree(
             REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__")
         )
-    shutil.copy(REPOSITORY / "workspace.yaml", folder)
+    for name in ("workspace.yaml", "pyproject.toml"):
+        shutil.copy(REPOSITORY / name, folder)
     command = folder / "bin" / "sparkify"
     command.parent.mkdir()
     code = "from sparkify_dagster.cli import main; main(prog_name='sparkify')"

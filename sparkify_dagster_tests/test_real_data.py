@@ -10,7 +10,7 @@ import pytest
 from sparkify_dagster.lake.local import LocalLake
 from sparkify_dagster.warehouse.duckdb.engine import DuckDBWarehouse
 from sparkify_dagster_tests import star_model
-from sparkify_dagster_tests.runs import run_all, select, tables_of
+from sparkify_dagster_tests.loads import run_all, select, tables_of
 from sparkify_dagster_tests.star_model import COLUMNS, Row, difference
 
 pytestmark = pytest.mark.real_data

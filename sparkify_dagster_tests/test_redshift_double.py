@@ -23,7 +23,7 @@ from sparkify_dagster_tests.redshift_double import Fault, RedshiftDouble
 
 Connect = Callable[..., redshift_connector.Connection]
 ROLE = "arn:aws:iam::123456789012:role/load"
-BUCKET = "lake"
+BUCKET = "double-lake"
 REGION = "us-west-2"
 
 

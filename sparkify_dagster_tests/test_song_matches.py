@@ -6,7 +6,7 @@ import pytest
 
 from sparkify_dagster.lake.local import LocalLake
 from sparkify_dagster.warehouse.duckdb.engine import DuckDBWarehouse
-from sparkify_dagster_tests.runs import run_all, select
+from sparkify_dagster_tests.loads import run_all, select
 from sparkify_dagster_tests.tiny_lake import TinyLake, event, song
 
 

@@ -83,9 +83,10 @@ DENIED = [
     deny("TO_TIMESTAMP has a time zone", r"\bTO_TIMESTAMP\s*\(", "SELECT TO_TIMESTAMP(a, 'YYYY')"),
     deny("TRUNC of a time is a date", r"\bTRUNC\s*\(", "SELECT TRUNC(ts) FROM t"),
     deny(
-        "division without a CAST of its divisor",
-        r"/(?!\s*CAST\s*\()",
-        "SELECT a / b FROM t",
+        # Whole numbers divide alike, but the sum of BIGINTs is a decimal in Redshift.
+        "division of or by a sum",
+        r"\b(SUM|AVG)\s*\([^()]*\)\s*/|/\s*(SUM|AVG)\s*\(",
+        "SELECT a / SUM(b) FROM t",
         "SELECT SUM(a) / 100 FROM t",
     ),
     deny("LEN", r"\b(LEN|OCTET_LENGTH)\s*\(", "SELECT LEN(a) FROM t"),

@@ -1,7 +1,6 @@
 """COPY from S3 by manifest, into a landing table and from there into the staging table."""
 
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from sparkify_dagster.lake.base import JSONPATHS_NAME, SourceFile
 from sparkify_dagster.lake.combine import Part
 from sparkify_dagster.lake.jsonpaths import path_steps
 from sparkify_dagster.lake.s3 import S3Lake
+from sparkify_dagster.scratch import scratch_folder
 from sparkify_dagster.warehouse.base import (
     BadLine,
     CopyResult,
@@ -191,8 +191,8 @@ def copy(
         LoadError: more lines than `max_errors` allows do not fit; the transaction has ended.
         LakeError, WarehouseError: COPY could not read them.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        copier = Copier(session, step, source, Path(folder))
+    with scratch_folder() as folder:
+        copier = Copier(session, step, source, folder)
         if source.parts is None:
             return copier.copy_files(source.files, max_errors)
         return copier.copy_parts(source.parts, max_errors)

@@ -17,7 +17,7 @@ FROM (
         months.level,
         months.location,
         COUNT(DISTINCT months.user_id) AS listeners,
-        SUM(months.plays) AS plays
+        CAST(SUM(months.plays) AS BIGINT) AS plays
     FROM staging.listener_months AS months
     LEFT JOIN analytics.users
         ON months.user_id = users.user_id
