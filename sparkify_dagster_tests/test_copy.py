@@ -714,7 +714,7 @@ def line_texts(draw: st.DrawFn) -> bytes:
 
 
 @settings(
-    max_examples=120,
+    max_examples=80,
     derandomize=True,
     database=None,
     deadline=None,

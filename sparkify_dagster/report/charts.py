@@ -386,7 +386,7 @@ def _label_axis(field: str, labels: list[str]) -> Record:
         "type": "ordinal",
         "axis": {
             "title": None,
-            "labelExpr": f"{json.dumps(labels)}[datum.value]",
+            "labelExpr": f"{json.dumps(_drawable(labels))}[datum.value]",
             "labelLimit": 0,
             "minExtent": 175,
             "maxExtent": 175,

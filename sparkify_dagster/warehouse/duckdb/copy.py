@@ -263,7 +263,7 @@ def _line_count(source: CopySource, paths: Sequence[Path]) -> int:
 
 
 def _lines_in(path: Path) -> int:
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+    with path.open("rb") as stream:
         return sum(not line.isspace() for line in stream)
 
 
