@@ -85,17 +85,19 @@ def write(results: dict[str, Result], folder: Path) -> str:
     return text
 
 
-_HOW = f"""Whole processes, from start to exit, on files in the file cache; the tables of all are
+_HOW = f"""\
+Whole processes, from start to exit, on files in the file cache; the tables of all are
 compared row by row before anything is timed. The subjects take turns (A B C A B C ...), medians of
 the runs are shown, the spread is the fastest and the slowest. Ratios are medians of the ratios
 within each turn. CPU seconds are user and system time, children included; peak memory is that of
 the largest process.
 
-`{OURS}` is `dagster job execute` of the job `sparkify_etl` with all checks and metadata, hashes and
-line counts of the files included, which nobody else makes. `{EMPTY}` is a Dagster job of 7 assets
-and 10 checks that do nothing, `{EMPTY_SAME}` one with as many steps and check results as ours.
-`{SCRIPT}` is `benchmarks/script.py`: DuckDB in one process, the same tables and tests, no
-orchestration, no record of what is loaded; it is told the new day."""
+`{OURS}` is `dagster job execute` of `sparkify_etl` with all checks and metadata; it also hashes the
+files and counts their lines, which nobody else does. `{EMPTY}` is a Dagster job of 7 assets and 10
+checks that do nothing, on an instance with Dagster's own settings; `{EMPTY_SAME}` has as many steps
+and check results as ours, on an instance with our settings. `{SCRIPT}` is `benchmarks/script.py`:
+DuckDB in one process, the same tables and tests, no orchestration, no record of what is loaded; it
+is told the new day."""
 
 
 def _goals(
