@@ -1,6 +1,7 @@
 """The report: tables in markdown, the goals, and a chart."""
 
 import json
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -249,7 +250,28 @@ def _chart(sizes: dict[str, Result]) -> bytes:
         "resolve": {"scale": {"x": "independent"}},
         "config": {"view": {"stroke": None}, "font": "sans-serif"},
     }
-    return bytes(vl_convert.vegalite_to_png(json.dumps(specification), scale=1.5))
+    return _pack(vl_convert.vegalite_to_png(json.dumps(specification), scale=1.5))
+
+
+def _pack(png: bytes) -> bytes:
+    """Return the same picture, compressed harder: vl-convert is fast and leaves it 4 x as large."""
+    packed, data, position = png[:8], b"", 8
+    while position < len(png):
+        length = int.from_bytes(png[position : position + 4], "big")
+        kind, content = png[position + 4 : position + 8], png[position + 8 : position + 8 + length]
+        position += length + 12
+        if kind == b"IDAT":
+            data += content
+            continue
+        if kind == b"IEND":
+            packed += _chunk(b"IDAT", zlib.compress(zlib.decompress(data), 9))
+        packed += _chunk(kind, content)
+    return packed
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    checksum = zlib.crc32(kind + content).to_bytes(4, "big")
+    return len(content).to_bytes(4, "big") + kind + content + checksum
 
 
 def _seconds(samples: Samples) -> dict[str, list[float]]:
