@@ -11,7 +11,7 @@ import vl_convert
 
 from benchmarks.lakes import SIZES
 from benchmarks.measure import median, ratios
-from benchmarks.subjects import EMPTY, EMPTY_SAME, OURS, SCRIPT
+from benchmarks.subjects import EMPTY, EMPTY_SAME, OURS, SCRIPT, SEVEN
 
 Result = dict[str, Any]
 Samples = dict[str, list[dict[str, float]]]
@@ -93,7 +93,8 @@ the runs are shown, the spread is the fastest and the slowest. Ratios are median
 within each turn. CPU seconds are user and system time, children included; peak memory is that of
 the largest process.
 
-`{OURS}` is `dagster job execute` of `sparkify_etl` with all checks and metadata; it also hashes the
+`{OURS}` is `dagster job execute` of `sparkify_etl` with all checks, metadata, the analysts' tables
+and the report; `{SEVEN}` leaves the last two out, as all others here do. Both hash the
 files and counts their lines, which nobody else does. `{EMPTY}` is a Dagster job of 7 assets and 10
 checks that do nothing, on an instance with Dagster's own settings; `{EMPTY_SAME}` has as many steps
 and check results as ours, on an instance with our settings. `{SCRIPT}` is `benchmarks/script.py`:
@@ -106,12 +107,13 @@ def _goals(
 ) -> Iterator[Goal]:
     for name, result in sizes.items():
         full, day = _seconds(result["full"]), _seconds(result["day"])
-        ours, script = full[OURS], full[SCRIPT]
+        ours, script = full[SEVEN], full[SCRIPT]
         if _events(result) >= _LARGE * 0.95:
             yield Goal(f"{name}: full load / script", 1.25, ratios(ours, script))
         else:
             text = f"{name}: full load / (empty job + script)"
             yield Goal(text, 1.25, ratios(ours, full[EMPTY], script))
+            yield Goal(f"{text}, with analytics", 1.25, ratios(full[OURS], full[EMPTY], script))
         memory = [sample["memory"] / 1000 for sample in result["full"][OURS]]
         yield Goal(f"{name}: peak memory", 2, memory, "GB")
         yield Goal(f"{name}: one new day / empty job", 1.3, ratios(day[OURS], day[EMPTY]))

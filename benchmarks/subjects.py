@@ -17,6 +17,7 @@ WORK = FOLDER / ".work"
 BIN = Path(sys.executable).parent
 
 OURS = "sparkify_dagster"
+SEVEN = "sparkify_dagster, seven tables"
 EMPTY = "empty job 7+10"
 EMPTY_SAME = "empty job, our shape"
 SCRIPT = "script"
@@ -98,6 +99,7 @@ def own_subjects() -> list[Subject]:
     python = {"PYTHONPATH": str(REPOSITORY)}
     dagster = {**python, "DAGSTER_HOME": "{home}"}
     ours = (*job, "sparkify_dagster.definitions", "-j", "sparkify_etl")
+    seven = (*job, "benchmarks.seven_tables", "-j", "seven_tables")
     empty = (*job, "benchmarks.empty_job", "-j", "empty", "-a")
     script = (sys.executable, "-m", "benchmarks.script", "{lake}", "{warehouse}")
     return [
@@ -105,6 +107,12 @@ def own_subjects() -> list[Subject]:
             OURS,
             ours,
             ours,
+            {**dagster, "SPARKIFY_LAKE": "{lake}", "SPARKIFY_DUCKDB_PATH": "{warehouse}"},
+        ),
+        Subject(
+            SEVEN,
+            seven,
+            seven,
             {**dagster, "SPARKIFY_LAKE": "{lake}", "SPARKIFY_DUCKDB_PATH": "{warehouse}"},
         ),
         Subject(
