@@ -5,10 +5,10 @@ dagster job execute -m benchmarks.seven_tables -j seven_tables
 
 import dagster as dg
 
-from sparkify_dagster.definitions import defs as platform
+import sparkify_dagster.definitions as front_door
 
 defs = dg.Definitions.merge(
-    platform,
+    front_door.defs,
     dg.Definitions(
         jobs=[
             dg.define_asset_job(
