@@ -35,7 +35,7 @@ ui: $(VENV)/.run $(DAGSTER_HOME)/dagster.yaml  ## the Dagster UI on http://127.0
 	$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
 
 test: $(VENV)/.dev  ## the whole test suite
-	$(BIN)/python -m pytest -n auto --dist worksteal -m "not browser and not redshift"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not browser and not redshift"
 
 test-ui: $(VENV)/.dev  ## the UI in a real browser (Debian: apt-get install chromium)
 	$(BIN)/python -m pytest -m browser

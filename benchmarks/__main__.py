@@ -45,6 +45,7 @@ class Differs(Exception):
 def bench_size(size: Size, runs: int, only: Sequence[str]) -> dict[str, Any]:
     """Measure all subjects on one size: a full load, then one new day."""
     lake = make_lake(size)
+    circumstances = _circumstances(lake, runs)
     subjects, skipped = _subjects(only)
     versions = _versions(subjects)
     shutil.rmtree(WORK / "homes", ignore_errors=True)
@@ -83,7 +84,7 @@ def bench_size(size: Size, runs: int, only: Sequence[str]) -> dict[str, Any]:
     day_samples = interleave(runs, {s.name: lambda s=s: new_day(s) for s in subjects})
     shutil.rmtree(growing.folder)
     return {
-        **_circumstances(lake, runs),
+        **circumstances,
         "versions": versions,
         "skipped": skipped,
         "full": _as_json(samples),
@@ -94,6 +95,7 @@ def bench_size(size: Size, runs: int, only: Sequence[str]) -> dict[str, Any]:
 def bench_history(days: int, events_per_day: int, songs: int, runs: int) -> dict[str, Any]:
     """Measure one new day on top of so many days: seconds, and rows written and scanned."""
     lake = make_lake(Size(f"history-{days}", days + 1, events_per_day, songs))
+    circumstances = _circumstances(lake, runs)
     subjects = own_subjects()
     label = f"history-{days}"
     growing = without_last_day(lake)
@@ -125,7 +127,7 @@ def bench_history(days: int, events_per_day: int, songs: int, runs: int) -> dict
     run(Command(words, plain.environment, plain.folder, plain.log))
     shutil.rmtree(growing.folder)
     return {
-        **_circumstances(lake, runs),
+        **circumstances,
         "versions": _versions(subjects),
         "day": _as_json(samples),
         "rows": json.loads(counted.read_text()),
@@ -136,11 +138,12 @@ def bench_history(days: int, events_per_day: int, songs: int, runs: int) -> dict
 def bench_startup(runs: int) -> dict[str, Any]:
     """Measure the import of the definitions and the load of the code location in the UI."""
     lake = make_lake(parse_size("30x267x100"))
+    circumstances = _circumstances(lake, runs)
     say("start-up: imports")
     imports = measure_imports(runs, str(lake.folder))
     say("start-up: code location in the UI")
     return {
-        **_circumstances(lake, runs),
+        **circumstances,
         "imports": _as_json(imports),
         "ui": measure_ui(runs, str(lake.folder)),
     }

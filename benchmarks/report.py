@@ -1,6 +1,7 @@
 """The report: tables in markdown, the goals, and a chart."""
 
 import json
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import vl_convert
 
 from benchmarks.lakes import SIZES
 from benchmarks.measure import median, ratios
-from benchmarks.subjects import EMPTY, EMPTY_SAME, OURS, SCRIPT
+from benchmarks.subjects import EMPTY, EMPTY_SAME, OURS, SCRIPT, SEVEN
 
 Result = dict[str, Any]
 Samples = dict[str, list[dict[str, float]]]
@@ -85,17 +86,20 @@ def write(results: dict[str, Result], folder: Path) -> str:
     return text
 
 
-_HOW = f"""Whole processes, from start to exit, on files in the file cache; the tables of all are
+_HOW = f"""\
+Whole processes, from start to exit, on files in the file cache; the tables of all are
 compared row by row before anything is timed. The subjects take turns (A B C A B C ...), medians of
 the runs are shown, the spread is the fastest and the slowest. Ratios are medians of the ratios
 within each turn. CPU seconds are user and system time, children included; peak memory is that of
 the largest process.
 
-`{OURS}` is `dagster job execute` of the job `sparkify_etl` with all checks and metadata, hashes and
-line counts of the files included, which nobody else makes. `{EMPTY}` is a Dagster job of 7 assets
-and 10 checks that do nothing, `{EMPTY_SAME}` one with as many steps and check results as ours.
-`{SCRIPT}` is `benchmarks/script.py`: DuckDB in one process, the same tables and tests, no
-orchestration, no record of what is loaded; it is told the new day."""
+`{OURS}` is `dagster job execute` of `sparkify_etl` with all checks, metadata, the analysts' tables
+and the report; `{SEVEN}` leaves the last two out, as all others here do. Both hash the
+files and counts their lines, which nobody else does. `{EMPTY}` is a Dagster job of 7 assets and 10
+checks that do nothing, on an instance with Dagster's own settings; `{EMPTY_SAME}` has as many steps
+and check results as ours, on an instance with our settings. `{SCRIPT}` is `benchmarks/script.py`:
+DuckDB in one process, the same tables and tests, no orchestration, no record of what is loaded; it
+is told the new day."""
 
 
 def _goals(
@@ -103,12 +107,13 @@ def _goals(
 ) -> Iterator[Goal]:
     for name, result in sizes.items():
         full, day = _seconds(result["full"]), _seconds(result["day"])
-        ours, script = full[OURS], full[SCRIPT]
+        ours, script = full[SEVEN], full[SCRIPT]
         if _events(result) >= _LARGE * 0.95:
             yield Goal(f"{name}: full load / script", 1.25, ratios(ours, script))
         else:
             text = f"{name}: full load / (empty job + script)"
             yield Goal(text, 1.25, ratios(ours, full[EMPTY], script))
+            yield Goal(f"{text}, with analytics", 1.25, ratios(full[OURS], full[EMPTY], script))
         memory = [sample["memory"] / 1000 for sample in result["full"][OURS]]
         yield Goal(f"{name}: peak memory", 2, memory, "GB")
         yield Goal(f"{name}: one new day / empty job", 1.3, ratios(day[OURS], day[EMPTY]))
@@ -247,7 +252,28 @@ def _chart(sizes: dict[str, Result]) -> bytes:
         "resolve": {"scale": {"x": "independent"}},
         "config": {"view": {"stroke": None}, "font": "sans-serif"},
     }
-    return bytes(vl_convert.vegalite_to_png(json.dumps(specification), scale=1.5))
+    return _pack(vl_convert.vegalite_to_png(json.dumps(specification), scale=1.5))
+
+
+def _pack(png: bytes) -> bytes:
+    """Return the same picture, compressed harder: vl-convert is fast and leaves it 4 x as large."""
+    packed, data, position = png[:8], b"", 8
+    while position < len(png):
+        length = int.from_bytes(png[position : position + 4], "big")
+        kind, content = png[position + 4 : position + 8], png[position + 8 : position + 8 + length]
+        position += length + 12
+        if kind == b"IDAT":
+            data += content
+            continue
+        if kind == b"IEND":
+            packed += _chunk(b"IDAT", zlib.compress(zlib.decompress(data), 9))
+        packed += _chunk(kind, content)
+    return packed
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    checksum = zlib.crc32(kind + content).to_bytes(4, "big")
+    return len(content).to_bytes(4, "big") + kind + content + checksum
 
 
 def _seconds(samples: Samples) -> dict[str, list[float]]:

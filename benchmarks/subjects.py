@@ -17,6 +17,7 @@ WORK = FOLDER / ".work"
 BIN = Path(sys.executable).parent
 
 OURS = "sparkify_dagster"
+SEVEN = "sparkify_dagster, seven tables"
 EMPTY = "empty job 7+10"
 EMPTY_SAME = "empty job, our shape"
 SCRIPT = "script"
@@ -42,6 +43,7 @@ class Subject:
     folder: Path = REPOSITORY
     competitor: str = ""  # its file in requirements/
     has_tables: bool = True
+    stock_home: bool = False  # an instance of Dagster as it is, instead of the platform's
 
     @property
     def warehouse(self) -> Path:
@@ -51,7 +53,7 @@ class Subject:
     def command(self, lake: Path, day: str, after: str, label: str, is_new_day: bool) -> Command:
         """Return the process for one lake."""
         home = WORK / "homes" / f"{self.name} {label}".replace(" ", "-").replace(",", "")
-        prepare_home(home)
+        prepare_home(home, self.stock_home)
         values = {
             "lake": str(lake),
             "warehouse": str(self.warehouse),
@@ -82,10 +84,13 @@ def base_environment() -> dict[str, str]:
     }
 
 
-def prepare_home(home: Path) -> None:
-    """Make a DAGSTER_HOME as `make run` does, unless it is there."""
+def prepare_home(home: Path, stock: bool = False) -> None:
+    """Make a DAGSTER_HOME as `make run` does, or with Dagster's own defaults."""
     home.mkdir(parents=True, exist_ok=True)
-    shutil.copy(REPOSITORY / "deploy" / "dagster.development.yaml", home / "dagster.yaml")
+    if stock:
+        (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    else:
+        shutil.copy(REPOSITORY / "deploy" / "dagster.development.yaml", home / "dagster.yaml")
 
 
 def own_subjects() -> list[Subject]:
@@ -94,6 +99,7 @@ def own_subjects() -> list[Subject]:
     python = {"PYTHONPATH": str(REPOSITORY)}
     dagster = {**python, "DAGSTER_HOME": "{home}"}
     ours = (*job, "sparkify_dagster.definitions", "-j", "sparkify_etl")
+    seven = (*job, "benchmarks.seven_tables", "-j", "seven_tables")
     empty = (*job, "benchmarks.empty_job", "-j", "empty", "-a")
     script = (sys.executable, "-m", "benchmarks.script", "{lake}", "{warehouse}")
     return [
@@ -104,7 +110,18 @@ def own_subjects() -> list[Subject]:
             {**dagster, "SPARKIFY_LAKE": "{lake}", "SPARKIFY_DUCKDB_PATH": "{warehouse}"},
         ),
         Subject(
-            EMPTY, (*empty, "seven_and_ten"), (*empty, "seven_and_ten"), dagster, has_tables=False
+            SEVEN,
+            seven,
+            seven,
+            {**dagster, "SPARKIFY_LAKE": "{lake}", "SPARKIFY_DUCKDB_PATH": "{warehouse}"},
+        ),
+        Subject(
+            EMPTY,
+            (*empty, "seven_and_ten"),
+            (*empty, "seven_and_ten"),
+            dagster,
+            has_tables=False,
+            stock_home=True,
         ),
         Subject(
             EMPTY_SAME, (*empty, "same_shape"), (*empty, "same_shape"), dagster, has_tables=False
@@ -161,6 +178,7 @@ def competitors() -> list[Subject]:
             {"NEW_DAY": "{day}"},
             FOLDER / "dbt_project",
             "dagster-dbt",
+            stock_home=True,
         ),
     ]
 

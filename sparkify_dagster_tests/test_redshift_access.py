@@ -200,6 +200,7 @@ def test_the_main_job_on_the_wire(
     assert len(names) == 1
     left = told(tmp_path / "dagster_home", result)
     assert b"staging_events" in left
+    assert b"engine/scanned_rows" in left  # the cost of an asset is a plot in the UI
     for word in (PASSWORD, AWS_KEY, TOKEN):
         assert word.encode() not in left
 

@@ -10,6 +10,7 @@ import pytest
 from sparkify_dagster.lake.s3 import S3Lake
 from sparkify_dagster.sample import SampleSpec, write_sample_lake
 from sparkify_dagster.warehouse.base import LoadError, WarehouseError
+from sparkify_dagster.warehouse.redshift import connection
 from sparkify_dagster_tests.redshift_double import Fault
 from sparkify_dagster_tests.redshift_stage import (
     AWS_KEY,
@@ -270,6 +271,37 @@ def test_a_statement_past_its_time_is_told(loaded: Stage) -> None:
     assert slow.fired == 1
     loaded.double.faults.clear()
     again(REDSHIFT_STATEMENT_TIMEOUT="60")(loaded)
+
+
+def test_a_server_that_falls_silent_is_given_up(
+    loaded: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Half a second: less than the server itself allows.
+    monkeypatch.setattr(connection, "_ANSWER_GRACE", -1.5)
+    silent = fault(loaded, INSERT_SONGS, "delay", seconds=30)
+    warehouse = loaded.warehouse(lock_timeout=2, REDSHIFT_STATEMENT_TIMEOUT="2")
+    with pytest.raises(WarehouseError, match=r"has not answered for 0.5 s.*SVV_TRANSACTIONS"):
+        change(warehouse, table("songs", full_refresh=True))
+    assert silent.fired == 1
+    assert loaded.pauses == []
+
+
+class Interrupt(BaseException):
+    """What ends a run from outside."""
+
+
+def test_an_interrupted_run_commits_nothing(loaded: Stage) -> None:
+    before = {name: loaded.rows(name) for name in compared()}
+
+    def body(session: Any) -> None:
+        table("songs", full_refresh=True)(session)
+        raise Interrupt
+
+    with pytest.raises(Interrupt):
+        change(loaded.warehouse(), body)
+    assert "commit" not in {one.text for one in loaded.double.statements}
+    again()(loaded)
+    assert loaded.rows("analytics.songs") == before["analytics.songs"]
 
 
 # --- COPY and S3

@@ -5,6 +5,8 @@ import datetime as dt
 import json
 import re
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -289,6 +291,21 @@ def test_charts_of_the_real_data(real_lake: Path, tmp_path: Path) -> None:
     for section in SECTIONS.values():
         for drawing in section.draw(data[section.table]):
             assert len(charts.draw_png(drawing)) < MOST_BYTES
+
+
+def test_control_characters_of_the_logs_do_not_end_the_process() -> None:
+    # In a process of its own: what went wrong here was an abort.
+    code = (
+        "from sparkify_dagster.report import charts\n"
+        "names = [chr(code) + 'It' + chr(code) + 's' for code in (*range(32), 127, 0xFFFE)]\n"
+        "rows = [{'title': n, 'artist_name': n, 'plays': 1} for n in names]\n"
+        "print(len(charts.draw_png(charts.songs({'top_songs': rows})[0])))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert int(result.stdout) > 1_000
 
 
 @pytest.mark.parametrize("days", [[0], [0, 39], [0, 40, 400], list(range(200))])

@@ -130,7 +130,7 @@ def load(warehouse: DuckDBWarehouse, lake: Lake) -> None:
     warehouse.transaction(lambda s: load_events(s, lake, None, False, 0, "run"), "events", "run")
     warehouse.transaction(lambda s: load_songs(s, lake, False, 0, "run"), "songs", "run")
     for table in TABLES.values():
-        if table.group == "star":
+        if table.group != "staging":
             warehouse.transaction(
                 lambda s, table=table: refresh(s, table, False, "run"), table.name, "run"
             )
@@ -165,7 +165,8 @@ def test_an_s3_lake_gives_the_same_tables_as_the_same_files_in_a_folder(moto, tm
     load(found, remote)
     first = rows(found)
     assert first == rows(expected)
-    assert all(first.values())
+    # So small a lake may have nobody who changes level.
+    assert all(found for name, found in first.items() if name != "level_changes")
 
     day = folder / DAY
     day.write_bytes(day.read_bytes().split(b"\n", 1)[1])

@@ -193,6 +193,12 @@ DENIED = [
         "SELECT * FROM stl_load_errors",
         "SELECT PG_BACKEND_PID()",
     ),
+    deny(
+        "a literal without a type in a DISTINCT",
+        r"\bSELECT\s+DISTINCT\b(?:(?!\bFROM\b)[\s\S])*?(?<!\()'(?:[^']|'')*'\s*(,|AS\b|\s+FROM\b)",
+        "SELECT DISTINCT 'a', b FROM t",
+        "SELECT DISTINCT b, '' AS value FROM t",
+    ),
     deny("a $ parameter", r"\$\d", "SELECT $1"),
 ]
 # What the engine may ask of Redshift alone.
@@ -206,9 +212,10 @@ def bare(text: str) -> str:
 
 
 def denied(text: str) -> set[str]:
-    # The unit of EXTRACT may be quoted, so literals of one word stay.
-    text = re.sub(r"'(\w+)'", r"\1", re.sub(r"--[^\n]*", "", text))
-    return {name for name, pattern, _ in DENIED if pattern.search(bare(text))}
+    # The unit of EXTRACT may be quoted, so literals of one word are looked at without quotes too.
+    words = re.sub(r"'(\w+)'", r"\1", re.sub(r"--[^\n]*", "", text))
+    forms = (bare(text), bare(words))
+    return {name for name, pattern, _ in DENIED if any(pattern.search(form) for form in forms)}
 
 
 @cache

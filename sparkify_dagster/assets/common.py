@@ -103,8 +103,10 @@ def load_table(
         dg.Failure: the lake or the warehouse refuses, or lines do not fit; nothing was changed.
     """
     started = time.perf_counter()
+    sessions: list[Session] = []
 
     def body(session: Session) -> tuple[Result, dict[str, Any]]:
+        sessions.append(session)  # a retry has one of its own
         result = load(session)
         sql = ";\n\n".join(session.statements)
         shown = show(session) if show else {}
@@ -121,8 +123,9 @@ def load_table(
     except (LakeError, WarehouseError) as error:
         # The engine has retried what may pass; the message says what helps.
         raise dg.Failure(str(error), allow_retries=False) from error
-    metadata["seconds"] = round(time.perf_counter() - started, 3)
-    return result, metadata
+    # The engine knows what the statements took only once they are committed.
+    costs = {f"engine/{name}": value for name, value in sessions[-1].costs().items()}
+    return result, {**metadata, **costs, "seconds": round(time.perf_counter() - started, 3)}
 
 
 def bad_lines_table(error: LoadError) -> dg.MetadataValue:

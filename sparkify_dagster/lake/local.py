@@ -130,9 +130,10 @@ class LocalLake:
     ) -> list[SourceFile]:
         top = self._top(prefix, layout)
         files = []
+        root = len(str(top)) + 1
         try:
             for entry in _walk(str(top)):
-                name = prefix + os.path.relpath(entry.path, top).replace(os.sep, "/")
+                name = prefix + entry.path[root:]
                 if wanted(name) and (file := _as_listed(name, entry)) is not None:
                     files.append(file)
         except OSError as error:

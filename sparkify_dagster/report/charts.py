@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import re
 import struct
 import zlib
 from decimal import Decimal
@@ -19,6 +20,7 @@ _MOST_BINS = 40
 _MOST_MARKS = 6
 _LABEL_LETTERS = 28
 _INK = "#1b1f24"
+_NO_XML = re.compile(r"[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _WEEKDAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
 _LEVELS = ("paid", "free")
 
@@ -266,7 +268,7 @@ def coverage(data: Data) -> list[Specification]:
 
 def draw_svg(specification: Specification) -> str:
     """Return a chart as SVG, 420 pixels wide, in the colour of the text around it."""
-    return _draw(json.dumps(specification))
+    return _draw(json.dumps(_drawable(specification)))
 
 
 def draw_png(specification: Specification) -> bytes:
@@ -277,6 +279,21 @@ def draw_png(specification: Specification) -> bytes:
     paper = '<rect width="100%" height="100%" fill="#ffffff"/>'
     svg = f"{head}{paper}{mark}{rest}".replace("currentColor", _INK)
     return _compressed(vl_convert.svg_to_png(svg))
+
+
+def _drawable(value: Any) -> Any:
+    """Return a specification with every character that XML forbids replaced.
+
+    The logs hold control characters where an apostrophe was; the renderer ends the whole process
+    on one, as it cannot report an error from within its text layout.
+    """
+    if isinstance(value, str):
+        return _NO_XML.sub("\N{REPLACEMENT CHARACTER}", value)
+    if isinstance(value, dict):
+        return {key: _drawable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_drawable(item) for item in value]
+    return value
 
 
 @lru_cache(maxsize=32)
@@ -369,7 +386,7 @@ def _label_axis(field: str, labels: list[str]) -> Record:
         "type": "ordinal",
         "axis": {
             "title": None,
-            "labelExpr": f"{json.dumps(labels)}[datum.value]",
+            "labelExpr": f"{json.dumps(_drawable(labels))}[datum.value]",
             "labelLimit": 0,
             "minExtent": 175,
             "maxExtent": 175,

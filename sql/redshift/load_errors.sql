@@ -5,7 +5,7 @@ SELECT DISTINCT
     line_number,
     TRIM(column_name) AS column_name,
     TRIM(error_message) AS reason,
-    '' AS value
+    CAST('' AS VARCHAR(1)) AS value
 FROM sys_load_error_detail
 WHERE session_id = :session_id AND start_time >= CAST(:since AS TIMESTAMP)
 ORDER BY file_name, line_number, column_name

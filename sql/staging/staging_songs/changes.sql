@@ -1,7 +1,7 @@
 -- The songs and artists whose rows differ after this load. Run before and after the exchange.
 INSERT INTO staging.load_changes (table_name, load_id, song_id, artist_id)
 SELECT DISTINCT
-    'staging_songs',
+    CAST('staging_songs' AS VARCHAR(64)),
     :load_id,
     song_id,
     artist_id

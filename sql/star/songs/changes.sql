@@ -2,7 +2,7 @@
 -- Run before and after the rows are exchanged.
 INSERT INTO staging.load_changes (table_name, load_id, title, artist_name)
 SELECT DISTINCT
-    'songs',
+    CAST('songs' AS VARCHAR(64)),
     :load_id,
     title,
     artist_name
