@@ -236,6 +236,15 @@ def test_a_day_in_two_files_plain_and_compressed(platform: Platform) -> None:
     platform.assert_as_rebuilt()
 
 
+def test_one_file_of_a_day_is_touched_and_the_other_changes(platform: Platform) -> None:
+    platform.write_day(DAYS[0], session=7, compressed=True)
+    platform.run()
+    platform.write_day(DAYS[0], session=8, compressed=True)
+    os.utime(platform.source.folder / event_file(DAYS[0]), ns=(1, 1))
+    assert platform.load("staging_events").files_read == 2
+    assert platform.sessions() == [0, 0, 1, 1, 2, 2, 8, 8]
+
+
 def test_partition_of_a_changed_load_reads_the_loaded_days_too(platform: Platform) -> None:
     platform.load("staging_events", [FIRST])
     paths = [f"$.{key}" for key in JSONPATHS]

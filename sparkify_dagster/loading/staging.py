@@ -92,7 +92,8 @@ def load_events(
     gone -= {file.name for file in chosen}
     changed = chosen if reload_all else _changed(lake, chosen, known)
     touched = [file for file in changed if _same_content(file, known)] if not reload_all else []
-    changed_days = {file.day for file in changed} - {file.day for file in touched}
+    untouched = {file.name for file in changed} - {file.name for file in touched}
+    changed_days = {file.day for file in changed if file.name in untouched}
     changed_days |= {known[name].day for name in gone}
     # A touched file of a day that is read anyway needs no separate note.
     plan = _Plan(
