@@ -95,7 +95,7 @@ the largest process.
 
 `{OURS}` is `dagster job execute` of `sparkify_etl` with all checks, metadata, the analysts' tables
 and the report; `{SEVEN}` leaves the last two out, as all others here do. Both hash the
-files and counts their lines, which nobody else does. `{EMPTY}` is a Dagster job of 7 assets and 10
+files and count their objects, which nobody else does. `{EMPTY}` is a Dagster job of 7 assets and 10
 checks that do nothing, on an instance with Dagster's own settings; `{EMPTY_SAME}` has as many steps
 and check results as ours, on an instance with our settings. `{SCRIPT}` is `benchmarks/script.py`:
 DuckDB in one process, the same tables and tests, no orchestration, no record of what is loaded; it
