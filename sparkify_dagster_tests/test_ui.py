@@ -54,6 +54,8 @@ def dagster_dev(folder: Path, lake: Path) -> Iterator[str]:
         stdout=log,
         stderr=subprocess.STDOUT,
         start_new_session=True,
+        # A shell's background jobs ignore interrupts, and so would all that Dagster starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     base = f"http://127.0.0.1:{port}"
     try:
@@ -61,7 +63,11 @@ def dagster_dev(folder: Path, lake: Path) -> Iterator[str]:
         yield base
     finally:
         os.killpg(server.pid, signal.SIGINT)
-        server.wait(timeout=60)
+        try:
+            server.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
         log.close()
 
 
