@@ -13,7 +13,6 @@ from sparkify_dagster.warehouse.base import WarehouseError
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PREFIX = "sparkify-scratch-"
-_LOCK = "in-use"
 
 
 @contextmanager
@@ -26,30 +25,49 @@ def scratch_folder() -> Iterator[Path]:
     Raises:
         WarehouseError: there is no room for temporary files.
     """
-    _remove_abandoned(Path(tempfile.gettempdir()))
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    parent = Path(tempfile.gettempdir())
     try:
-        # Locked before it is in place: to others the folder is either not yet or surely in use.
-        with open(folder / "new", "wb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            os.rename(folder / "new", folder / _LOCK)
+        _remove_abandoned(parent)
+        folder, lock = _locked_folder()
+        try:
             yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)
     except OSError as error:
         if error.errno not in _NO_ROOM:
             raise
         raise WarehouseError(
-            f"{folder.parent}: no room for temporary files ({error.strerror}). Nothing of this "
+            f"{parent}: no room for temporary files ({error.strerror}). Nothing of this "
             "load was kept; make room there or point TMPDIR elsewhere, then run again."
         ) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _locked_folder() -> tuple[Path, int]:
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        # Until it is locked, another process may take the folder for an abandoned one.
+        if (lock := _lock(folder)) is not None:
+            if folder.exists():
+                return folder, lock
+            os.close(lock)
 
 
 def _remove_abandoned(parent: Path) -> None:
     for folder in parent.glob(f"{_PREFIX}*"):
-        try:
-            with open(folder / _LOCK, "rb") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
-        except OSError:
-            continue  # in use, another user's, or just being made
+        if (lock := _lock(folder)) is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)
+
+
+def _lock(folder: Path) -> int | None:
+    try:
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return None  # removed by now, or another's
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None  # in use
+    return lock
