@@ -4,7 +4,10 @@ Neither has config fields: they are told by the environment alone, so that nothi
 in a run's config.
 """
 
+from contextlib import ExitStack
+
 import dagster as dg
+from pydantic import PrivateAttr
 
 from sparkify_dagster.lake.base import Lake
 from sparkify_dagster.settings import load_settings
@@ -14,12 +17,23 @@ from sparkify_dagster.warehouse.base import Warehouse
 class WarehouseResource(dg.ConfigurableResource["WarehouseResource"]):
     """The warehouse that SPARKIFY_TARGET names."""
 
-    def open(self) -> Warehouse:
-        """Return the engine; a connection is made by its first transaction."""
-        # The engines are heavy to import; the UI and the daemon do without them.
-        from sparkify_dagster.warehouse import open_warehouse
+    _engine: Warehouse | None = PrivateAttr(None)
+    _run: ExitStack = PrivateAttr(default_factory=ExitStack)
 
-        return open_warehouse(load_settings())
+    def open(self) -> Warehouse:
+        """Return the engine, the same for a whole run; its first transaction connects."""
+        if self._engine is None:
+            # The engines are heavy to import; the UI and the daemon do without them.
+            from sparkify_dagster.warehouse import open_warehouse
+
+            self._engine = open_warehouse(load_settings())
+            self._run.enter_context(self._engine.kept_open())
+        return self._engine
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
+        """Disconnect at the end of a run."""
+        self._run.close()
+        self._engine = None
 
 
 class LakeResource(dg.ConfigurableResource["LakeResource"]):

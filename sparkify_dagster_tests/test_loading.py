@@ -478,6 +478,37 @@ def test_a_warehouse_that_is_none_is_not_mistaken_for_a_busy_one(tmp_path: Path)
         run_table(DuckDBWarehouse(broken, 600), platform.lake, "users")
 
 
+def test_a_warehouse_kept_open_is_held_until_the_end(tmp_path: Path, platform: Platform) -> None:
+    path = tmp_path / "warehouse.duckdb"
+    with platform.warehouse.kept_open():
+        platform.run()
+        assert _opens_elsewhere(path) is False
+        platform.write_day(DAYS[0], session=5)
+        platform.run()
+        assert platform.sessions() == [1, 1, 2, 2, 5, 5]
+    assert _opens_elsewhere(path) is True
+    platform.assert_as_rebuilt()
+
+
+def test_a_warehouse_kept_open_survives_a_failed_load(tmp_path: Path, platform: Platform) -> None:
+    with platform.warehouse.kept_open():
+        platform.run()
+        before = tables_of(platform.warehouse)
+        good = platform.source.files[event_file(DAYS[0])]
+        platform.source.write(event_file(DAYS[0]), b"{")
+        with pytest.raises(WarehouseError, match="cannot be loaded"):
+            platform.load("staging_events")
+        assert tables_of(platform.warehouse) == before
+        platform.source.write(event_file(DAYS[0]), good + b"\n" + good)
+        platform.run()
+    platform.assert_as_rebuilt()
+
+
+def _opens_elsewhere(path: Path) -> bool:
+    code = "import sys, duckdb; duckdb.connect(sys.argv[1], read_only=True)"
+    return subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode == 0
+
+
 def _another_process_holds(path: Path) -> subprocess.Popen[bytes]:
     """Start a process that holds the warehouse until it reads a line, then some seconds longer."""
     hold = (

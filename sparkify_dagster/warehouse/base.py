@@ -1,6 +1,7 @@
 """What every engine offers, and the errors they share."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -132,3 +133,9 @@ class Warehouse(Protocol):
 
     def read(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
         """Run `body` on committed data; it changes nothing."""
+
+    def kept_open(self) -> AbstractContextManager[None]:
+        """Allow the engine to stay connected between the transactions made within.
+
+        For one run's work in one process; others may have to wait until its end.
+        """

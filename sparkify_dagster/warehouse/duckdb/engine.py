@@ -112,6 +112,8 @@ class DuckDBWarehouse:
     def __init__(self, path: Path, lock_timeout: int) -> None:
         self._path = path
         self._lock_timeout = lock_timeout
+        self._keeps_open = False
+        self._kept: duckdb.DuckDBPyConnection | None = None
         self.place = str(path)
 
     def transaction(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
@@ -132,6 +134,21 @@ class DuckDBWarehouse:
         with self._connect(read_only=True) as connection, scratch_folder() as folder:
             return body(DuckDBSession(connection, folder))
 
+    @contextmanager
+    def kept_open(self) -> Iterator[None]:
+        """Open the file once for all transactions within, from the first that writes."""
+        self._keeps_open = True
+        try:
+            yield
+        finally:
+            self._keeps_open = False
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._kept:
+            self._kept.close()
+            self._kept = None
+
     def _attempt(
         self,
         connection: duckdb.DuckDBPyConnection,
@@ -146,6 +163,7 @@ class DuckDBWarehouse:
             # A failed COMMIT has ended the transaction itself, a full disk the whole connection.
             with suppress(duckdb.Error):
                 connection.execute("ROLLBACK")
+            self._let_go()
             if isinstance(error, _OUT_OF_ROOM):
                 raise WarehouseError(
                     f"{self._path}: {error}\nNothing of this load was kept. Where the disk or the "
@@ -156,6 +174,22 @@ class DuckDBWarehouse:
 
     @contextmanager
     def _connect(self, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+        # Connections of one process to one file share it, if they ask for the same rights.
+        connection = self._open(read_only and not self._kept)
+        try:
+            if not read_only and not self._kept:
+                # What a killed process had spilled; no other process is at work in here.
+                shutil.rmtree(f"{self._path}.tmp", ignore_errors=True)
+                connection.execute("CREATE SCHEMA IF NOT EXISTS staging")
+                connection.execute("CREATE SCHEMA IF NOT EXISTS analytics")
+                if self._keeps_open:
+                    self._kept = self._open(read_only)
+            connection.execute(_SEARCH_PATH)
+            yield connection
+        finally:
+            connection.close()
+
+    def _open(self, read_only: bool) -> duckdb.DuckDBPyConnection:
         deadline = time.monotonic() + self._lock_timeout
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -166,8 +200,7 @@ class DuckDBWarehouse:
             ) from error
         while True:
             try:
-                connection = duckdb.connect(str(self._path), read_only=read_only, config=_CONFIG)
-                break
+                return duckdb.connect(str(self._path), read_only=read_only, config=_CONFIG)
             except duckdb.IOException as error:
                 if "Could not set lock" not in str(error):
                     if not read_only and _is_unfinished(self._path):
@@ -183,16 +216,6 @@ class DuckDBWarehouse:
                         "finished"
                     ) from error
                 time.sleep(_LOCK_POLL)
-        try:
-            if not read_only:
-                # What a killed process had spilled; no other process is at work in here.
-                shutil.rmtree(f"{self._path}.tmp", ignore_errors=True)
-                connection.execute("CREATE SCHEMA IF NOT EXISTS staging")
-                connection.execute("CREATE SCHEMA IF NOT EXISTS analytics")
-            connection.execute(_SEARCH_PATH)
-            yield connection
-        finally:
-            connection.close()
 
 
 def _is_unfinished(path: Path) -> bool:

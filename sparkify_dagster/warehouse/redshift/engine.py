@@ -71,6 +71,10 @@ class RedshiftWarehouse:
         """Run `body` on committed data, as it is at one moment; nothing it does stays."""
         return self._with_retries(lambda: self._look(body, label, run_id))
 
+    def kept_open(self) -> contextlib.AbstractContextManager[None]:
+        """Do nothing: every table has a session of its own, whose name says what it works for."""
+        return contextlib.nullcontext()
+
     def _change(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
         token = uuid.uuid4().hex
         uploads = Uploads(self._prefix, f"{run_id}/{token}", self._settings.keep_manifests)
