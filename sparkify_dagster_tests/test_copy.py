@@ -95,7 +95,7 @@ class Loader:
         names = COLUMNS[f"staging.{table}"].split(", ")
         rows = session.run(f"SELECT {', '.join(names)} FROM staging.{table}")
         self.found = [dict(zip(names, row, strict=True)) for row in sorted(rows, key=repr)]
-        assert session.run_native(_LEFT_OVERS) == []
+        assert session.run(_LEFT_OVERS) == []
         assert result.rows == len(rows)
         return result
 

@@ -1,5 +1,6 @@
 """Every file in sql/ is Redshift's SQL, and keeps to what means the same on DuckDB."""
 
+import datetime as dt
 import re
 from functools import cache
 from pathlib import Path
@@ -11,25 +12,25 @@ from sqlglot import exp
 
 from sparkify_dagster.loading.star import sources
 from sparkify_dagster.tables import TABLES, Column, read_columns
+from sparkify_dagster.warehouse import statements
 from sparkify_dagster.warehouse.copy_statement import parse_copy
-from sparkify_dagster.warehouse.duckdb.dialect import translate
+from sparkify_dagster.warehouse.duckdb.dialect import fill_in, translate, translated
 from sparkify_dagster.warehouse.statements import (
     _PLACEHOLDER,
-    SQL_ROOT,
     Keyword,
     read_statement,
     render,
+    statement_names,
 )
 
-NAMES = sorted(
-    path.relative_to(SQL_ROOT).with_suffix("").as_posix() for path in SQL_ROOT.rglob("*.sql")
-)
+NAMES = statement_names()
 # Sent to Redshift only, so that DuckDB's opinion does not count.
 ENGINE_OWN = ("redshift/", "access/")
 CREATES = [name for name in NAMES if name.endswith("/create")]
 # Roles and rights: sqlglot knows their words only in part, sqlfluff reads them.
 RIGHTS = [n for n in NAMES if n.startswith("access/") and not n.startswith("access/state/")]
 COPIES = [name for name in NAMES if name.endswith("/copy")]
+TRANSLATED = [n for n in NAMES if not n.startswith(ENGINE_OWN) and n not in COPIES]
 
 # What callers fill in, by name.
 VALUES = {
@@ -280,10 +281,32 @@ def test_sqlfluff_refuses_what_is_not_sql(fluff: Linter) -> None:
     assert fluff.parse_string("SELECT FROM WHERE FROM\n").violations
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith(ENGINE_OWN)])
-def test_has_a_translation(name: str) -> None:
-    if name not in COPIES:
-        translate(rendered(name))
+@pytest.mark.parametrize(
+    "value",
+    [5, "it's a \\ b", dt.date(2018, 11, 1), dt.datetime(2018, 11, 1, 2, 3, 4, 5), True, None],
+    ids=repr,
+)
+@pytest.mark.parametrize("name", TRANSLATED)
+def test_is_translated_once_for_all_values(name: str, value: object) -> None:
+    """What is filled in after the translation means what it does when filled in before."""
+    text = read_statement(name)
+    values = dict.fromkeys(_PLACEHOLDER.findall(text), value)
+    expected = translate(render(text, values))
+    assert fill_in(translated(name), values).split() == expected.split()
+
+
+def test_changed_statement_is_translated_on_the_spot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "analytics/top_songs/create"
+    (tmp_path / name).parent.mkdir(parents=True)
+    (tmp_path / f"{name}.sql").write_text("CREATE TABLE t (a DOUBLE PRECISION) DISTSTYLE ALL")
+    monkeypatch.setattr(statements, "SQL_ROOT", tmp_path)
+    read_statement.cache_clear()
+    try:
+        assert translated(name).split() == ["CREATE", "TABLE", "t", "(", "a", "DOUBLE", ")"]
+    finally:
+        read_statement.cache_clear()
 
 
 @pytest.mark.parametrize("name", CREATES)

@@ -1,4 +1,4 @@
-"""`sparkify docs`: writes the data dictionary, the diagram and the lineage."""
+"""`sparkify docs`: writes what is derived from sql/: dictionary, diagram, lineage, translation."""
 
 import sys
 
@@ -10,7 +10,7 @@ import click
     "--check", is_flag=True, help="Write nothing; exit with 1 where a file is not current."
 )
 def command(*, check: bool) -> None:
-    """Write docs/data_dictionary.md, docs/erd.md and the column lineage anew.
+    """Write docs/data_dictionary.md, docs/erd.md, column lineage and SQL for DuckDB anew.
 
     Works in a checkout of the repository, which these files are part of.
     """

@@ -90,7 +90,7 @@ class Session(Protocol):
         """Run `sql/<name>.sql` and return its rows by column name."""
 
     def run(self, text: str) -> list[Row]:
-        """Run a trivial statement given as text in Redshift's dialect; return its rows."""
+        """Run a trivial statement, which means the same on every engine; return its rows."""
 
     def select(self, text: str) -> tuple[list[str], list[Row]]:
         """Run a query that a person wrote, in Redshift's dialect; return column names and rows.

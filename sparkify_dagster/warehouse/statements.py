@@ -27,6 +27,12 @@ def read_statement(name: str) -> str:
     return (SQL_ROOT / f"{name}.sql").read_text(encoding="utf-8").strip()
 
 
+def statement_names() -> list[str]:
+    """Return the names of all statements."""
+    paths = (path.relative_to(SQL_ROOT).with_suffix("") for path in SQL_ROOT.rglob("*.sql"))
+    return sorted(path.as_posix() for path in paths)
+
+
 @cache
 def folder_statements(name: str) -> tuple[str, ...]:
     """Return the names of the statements of one folder, in the order of their numbers."""

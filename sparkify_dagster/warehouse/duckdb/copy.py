@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
-from sqlglot import exp, parse_one
 
 from sparkify_dagster.lake.base import LakeError
 from sparkify_dagster.lake.combine import without_prefix
 from sparkify_dagster.lake.jsonpaths import path_steps
 from sparkify_dagster.lake.objects import decompress, split_objects
+from sparkify_dagster.tables import Column, read_columns
 from sparkify_dagster.warehouse.base import (
     BadLine,
     CopyResult,
@@ -32,13 +32,14 @@ from sparkify_dagster.warehouse.base import (
     WarehouseError,
 )
 from sparkify_dagster.warehouse.copy_statement import CopyStatement, parse_copy
+from sparkify_dagster.warehouse.duckdb.dialect import COPIED_TYPES, literal
 from sparkify_dagster.warehouse.statements import read_statement, render
 
 if TYPE_CHECKING:
     from sparkify_dagster.warehouse.duckdb.engine import DuckDBSession
 
 _OBJECT_BYTES = 4 * 1024 * 1024  # Redshift's limit for one JSON object
-_INTEGERS = ("INT", "BIGINT")
+_INTEGERS = ("INTEGER", "BIGINT")
 _SEPARATOR = "\x01"  # between the fields of a spooled record; not allowed in JSON text
 _NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 # Milliseconds since 1970 of the first and last moment that Python's datetime can say as well.
@@ -60,11 +61,11 @@ class FastCopyRefused(Exception):
 
 
 @dataclass(frozen=True)
-class Column:
+class CopiedColumn:
     """A column that COPY fills, and where in the object its value is."""
 
     name: str
-    type: str  # TEXT, INT, BIGINT, DOUBLE or TIMESTAMP
+    type: str  # one of COPIED_TYPES'
     limit: int | None  # of a VARCHAR, in bytes
     required: bool  # NOT NULL
     steps: tuple[str | int, ...]  # keys and indices from the object's top
@@ -82,7 +83,7 @@ class _Plan:
     """What the statements ask for."""
 
     landing: str
-    columns: list[Column]
+    columns: list[CopiedColumn]
     statement: CopyStatement
     stamps_file: bool  # source_file is not in the objects: the reader adds it
 
@@ -102,14 +103,14 @@ def copy_fast(
     if not paths:
         return CopyResult()
     try:
-        session.run_native(f"CREATE TEMP VIEW {plan.landing} AS {_fast_select(plan, paths)}")
+        session.run(f"CREATE TEMP VIEW {plan.landing} AS {_fast_select(plan, paths)}")
         rows = session.execute(step.insert)
     except (duckdb.DataError, duckdb.InvalidInputException, duckdb.IOException) as error:
         raise FastCopyRefused(str(error)) from error
     # Of several files, DuckDB 2.0 now and then skips a malformed last line without a word.
     if rows != _line_count(source, paths):
         raise FastCopyRefused("not every line gave a row")
-    session.run_native(f"DROP VIEW {plan.landing}")
+    session.run(f"DROP VIEW {plan.landing}")
     return CopyResult(rows=rows)
 
 
@@ -123,13 +124,13 @@ def copy_checked(
     """
     plan = _plan(step, source, max_errors)
     files = _spool(source, folder / "spool.csv")
-    session.run_native(
+    session.run(
         # json_valid has the last word: what it refuses, the functions below would fail on.
         "CREATE TEMP TABLE spooled AS SELECT file, line, text, "
         "CASE WHEN malformed IS NULL AND json_valid(text) THEN text END AS object, "
         "CASE WHEN malformed IS NOT NULL THEN malformed "
         "WHEN NOT json_valid(text) THEN 'malformed JSON' END AS malformed "
-        f"FROM read_csv({_native(str(folder / 'spool.csv'))}, delim = '{_SEPARATOR}', quote = '', "
+        f"FROM read_csv({literal(str(folder / 'spool.csv'))}, delim = '{_SEPARATOR}', quote = '', "
         "escape = '', header = false, auto_detect = false, strict_mode = false, "
         f"max_line_size = {_OBJECT_BYTES + 1000}, columns = "
         "{file: 'INTEGER', line: 'BIGINT', malformed: 'VARCHAR', text: 'VARCHAR'})"
@@ -140,7 +141,7 @@ def copy_checked(
         for column, item in zip(plan.columns, checked, strict=True)
     )
     faults = ", ".join([_KEY_TWICE, *(item.fault for item in checked)])
-    session.run_native(
+    session.run(
         "CREATE TEMP TABLE checked AS SELECT file, line, malformed, "
         "CASE WHEN malformed IS NOT NULL THEN text END AS bad, json_keys(object) AS keys, "
         f"{values}, CASE WHEN malformed IS NULL THEN "
@@ -152,20 +153,20 @@ def copy_checked(
         raise LoadError(step.table, bad_lines, count)
     _refuse_vanished_keys(session, step.table, plan, files)
     known = _list([str(column.steps[0]) for column in plan.columns])
-    unknown = session.run_native(
+    unknown = session.run(
         "SELECT DISTINCT key FROM (SELECT unnest(keys) AS key FROM checked) "
         f"WHERE NOT list_contains({known}, key) ORDER BY key"
     )
     names = ", ".join(f'"{column.name}"' for column in plan.columns)
     stamp = f", {_list(files)}[file + 1] AS source_file" if plan.stamps_file else ""
-    session.run_native(
+    session.run(
         f"CREATE TEMP VIEW {plan.landing} AS SELECT {names}{stamp} FROM checked "
         "WHERE malformed IS NULL AND len(faults) = 0"
     )
     rows = session.execute(step.insert)
-    session.run_native(f"DROP VIEW {plan.landing}")
-    session.run_native("DROP TABLE checked")
-    session.run_native("DROP TABLE spooled")
+    session.run(f"DROP VIEW {plan.landing}")
+    session.run("DROP TABLE checked")
+    session.run("DROP TABLE spooled")
     return CopyResult(rows, bad_lines, {key for (key,) in unknown})
 
 
@@ -177,8 +178,7 @@ def _plan(step: CopyStep, source: CopySource, max_errors: int) -> _Plan:
         "max_errors": max_errors,
     }
     statement = parse_copy(render(read_statement(step.copy), place))
-    landing = parse_one(render(read_statement(step.landing), {"source_file": ""}), read="redshift")
-    types = {column.name: column for column in landing.find_all(exp.ColumnDef)}
+    types = {column.name: column for column in read_columns(step.landing)}
     if statement.json_source == "auto":
         steps: list[tuple[str | int, ...]] = [(name,) for name in statement.columns]
     else:
@@ -202,20 +202,15 @@ def _plan(step: CopyStep, source: CopySource, max_errors: int) -> _Plan:
 
 
 def _column(
-    definition: exp.ColumnDef, steps: tuple[str | int, ...], statement: CopyStatement
-) -> Column:
-    kind = definition.args["kind"]
-    name = kind.sql("duckdb").split("(")[0]
-    if name not in {"TEXT", "INT", "BIGINT", "DOUBLE", "TIMESTAMP"}:
+    definition: Column, steps: tuple[str | int, ...], statement: CopyStatement
+) -> CopiedColumn:
+    name, _, size = definition.type.partition("(")
+    if name not in COPIED_TYPES:
         raise WarehouseError(f"column {definition.name}: COPY does not fill columns of type {name}")
     if name == "TIMESTAMP" and statement.options.get("TIMEFORMAT") != "epochmillisecs":
         raise WarehouseError(f"column {definition.name}: TIMEFORMAT 'epochmillisecs' expected")
-    limit = int(kind.expressions[0].name) if name == "TEXT" and kind.expressions else None
-    required = any(
-        isinstance(constraint.kind, exp.NotNullColumnConstraint)
-        for constraint in definition.constraints
-    )
-    return Column(definition.name, name, limit, required, steps)
+    limit = int(size.rstrip(")")) if size else None
+    return CopiedColumn(definition.name, COPIED_TYPES[name], limit, definition.required, steps)
 
 
 def _paths(source: CopySource, folder: Path) -> list[Path]:
@@ -293,7 +288,7 @@ def _fast_select(plan: _Plan, paths: Sequence[Path]) -> str:
     stamp = ", filename AS source_file" if plan.stamps_file else ""
     return (
         f"SELECT {named}{stamp} FROM ("
-        f"SELECT from_json_strict(json, {_native(json.dumps(structure))}) AS fields, "
+        f"SELECT from_json_strict(json, {literal(json.dumps(structure))}) AS fields, "
         "len(json_keys(json)) AS key_count, json, filename "
         f"FROM read_json_objects({_list([_literal_path(path) for path in paths])}, "
         f"format = 'newline_delimited', filename = true, maximum_object_size = {_OBJECT_BYTES}))"
@@ -305,8 +300,8 @@ def _literal_path(path: Path) -> str:
     return re.sub(r"([*?\[])", r"[\1]", str(path))
 
 
-def _fast_value(column: Column) -> str:
-    field = f"fields[{_native(str(column.steps[0]))}]"
+def _fast_value(column: CopiedColumn) -> str:
+    field = f"fields[{literal(str(column.steps[0]))}]"
     if column.type in _INTEGERS:
         return f"CAST({field} AS {column.type})"
     if column.type == "TIMESTAMP":
@@ -314,14 +309,14 @@ def _fast_value(column: Column) -> str:
     return field
 
 
-def _fast_test(column: Column) -> str:
+def _fast_test(column: CopiedColumn) -> str:
     """Return a test that holds only for values that need no closer look; NULL counts as fine.
 
     The kind of the JSON value is asked for under CASE alone, which spares all other rows the
     second parsing; under OR, DuckDB would ask for it in every row.
     """
-    field = f"fields[{_native(str(column.steps[0]))}]"
-    kind = f"json_type(json, {_native(column.path)})"
+    field = f"fields[{literal(str(column.steps[0]))}]"
+    kind = f"json_type(json, {literal(column.path)})"
     if column.type in _INTEGERS or column.type == "TIMESTAMP":
         target = "BIGINT" if column.type == "TIMESTAMP" else column.type
         test = f"CAST(CAST({field} AS {target}) AS VARCHAR) = {field}"
@@ -351,21 +346,21 @@ class _Checked:
     fault: str
 
 
-def _checked(column: Column) -> _Checked:
-    path = _native(column.path)
+def _checked(column: CopiedColumn) -> _Checked:
+    path = literal(column.path)
     text = f"json_extract_string(object, {path})"
     kind = f"json_type(object, {path})"
-    name = _native(column.name)
+    name = literal(column.name)
 
     def fault(condition: str, reason: str) -> str:
         return (
             f"WHEN {condition} THEN struct_pack(column_name := {name}, "
-            f"reason := {_native(reason)}, value := left({text}, 100))"
+            f"reason := {literal(reason)}, value := left({text}, 100))"
         )
 
     trimmed = f"trim({text})"
     filled = f"({trimmed} <> '')"
-    if column.type == "TEXT":
+    if column.type == "VARCHAR":
         # Numbers are written as the fast way writes them.
         value = f"from_json(json_extract(object, {path}), '\"VARCHAR\"')"
         missing = f"{text} IS NULL"
@@ -380,7 +375,7 @@ def _checked(column: Column) -> _Checked:
     elif column.type == "DOUBLE":
         value, missing = f"TRY_CAST({trimmed} AS DOUBLE)", f"COALESCE({trimmed}, '') = ''"
         # DuckDB casts more than that to a number: 1_000, inf, nan.
-        is_number = f"regexp_full_match({trimmed}, {_native(_NUMBER)})"
+        is_number = f"regexp_full_match({trimmed}, {literal(_NUMBER)})"
         faults = [
             fault(f"{filled} AND NOT {is_number}", "number expected"),
             fault(f"{filled} AND NOT COALESCE(isfinite({value}), false)", "number too large"),
@@ -416,11 +411,11 @@ def _checked(column: Column) -> _Checked:
     return _Checked(value, f"CASE {' '.join(faults)} END")
 
 
-def _indexed(column: Column) -> list[tuple[str, str]]:
+def _indexed(column: CopiedColumn) -> list[tuple[str, str]]:
     """Return the paths of each array the column's value is in, and of the element."""
     paths = [replace(column, steps=column.steps[:end]).path for end in range(len(column.steps) + 1)]
     return [
-        (_native(paths[at]), _native(paths[at + 1]))
+        (literal(paths[at]), literal(paths[at + 1]))
         for at, step in enumerate(column.steps)
         if isinstance(step, int)
     ]
@@ -500,7 +495,7 @@ def _objects(source: CopySource, folder: Path) -> Iterator[tuple[str, int, bytes
 
 def _bad_lines(session: "DuckDBSession", files: Sequence[str]) -> tuple[list[BadLine], int]:
     """Return what is wrong with the bad lines, and the number of these lines."""
-    found = session.run_native(
+    found = session.run(
         "SELECT file, line, malformed, bad, faults FROM checked "
         "WHERE malformed IS NOT NULL OR len(faults) > 0 ORDER BY file, line"
     )
@@ -530,9 +525,9 @@ def _refuse_vanished_keys(
     vanished = []
     for column in plan.columns:
         key = str(column.steps[0])
-        for file, lines, line in session.run_native(
+        for file, lines, line in session.run(
             f"SELECT min(file), count(*), max(line) FROM checked {group} "
-            f"HAVING count(*) > 1 AND NOT bool_or(list_contains(keys, {_native(key)})) "
+            f"HAVING count(*) > 1 AND NOT bool_or(list_contains(keys, {literal(key)})) "
             "ORDER BY 1"
         ):
             reason = f"key {key!r} is in none of the {where} {lines} objects"
@@ -541,11 +536,6 @@ def _refuse_vanished_keys(
         raise LoadError(table, vanished)
 
 
-def _native(text: str) -> str:
-    """Return text as a literal of DuckDB's dialect."""
-    return "'" + text.replace("'", "''") + "'"
-
-
 def _list(values: Sequence[str]) -> str:
     """Return texts as a list of DuckDB's dialect."""
-    return "[" + ", ".join(_native(value) for value in values) + "]"
+    return "[" + ", ".join(literal(value) for value in values) + "]"

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from sqlglot.errors import SqlglotError
 
 from sparkify_dagster.scratch import scratch_folder
 from sparkify_dagster.warehouse.base import (
@@ -23,8 +22,7 @@ from sparkify_dagster.warehouse.base import (
     WarehouseError,
 )
 from sparkify_dagster.warehouse.duckdb.copy import FastCopyRefused, copy_checked, copy_fast
-from sparkify_dagster.warehouse.duckdb.dialect import translate
-from sparkify_dagster.warehouse.statements import read_statement, render
+from sparkify_dagster.warehouse.duckdb.dialect import fill_in, translate, translated
 
 # Redshift divides whole numbers as whole numbers and has no use for insertion order.
 _CONFIG: dict[str, Any] = {"integer_division": "true", "preserve_insertion_order": "false"}
@@ -53,20 +51,16 @@ class DuckDBSession:
 
     def execute(self, name: str, **parameters: Any) -> int:
         """Run `sql/<name>.sql`; return the number of rows it changed."""
-        rows = self.run(render(read_statement(name), parameters))
+        rows = self.run(fill_in(translated(name), parameters))
         return int(rows[0][0]) if len(rows) == 1 and isinstance(rows[0][0], int) else -1
 
     def query(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
         """Run `sql/<name>.sql` and return its rows by column name."""
-        rows = self.run(render(read_statement(name), parameters))
+        rows = self.run(fill_in(translated(name), parameters))
         columns = [column[0] for column in self._connection.description or []]
         return [dict(zip(columns, row, strict=True)) for row in rows]
 
     def run(self, text: str) -> list[Row]:
-        """Run a statement given as text in Redshift's dialect; return its rows."""
-        return self.run_native(translate(text))
-
-    def run_native(self, text: str) -> list[Row]:
         """Run a statement in DuckDB's own dialect; return its rows."""
         if not text:
             return []
@@ -75,8 +69,10 @@ class DuckDBSession:
 
     def select(self, text: str) -> tuple[list[str], list[Row]]:
         """Run a query that a person wrote, in Redshift's dialect; return column names and rows."""
+        from sqlglot.errors import SqlglotError
+
         try:
-            rows = self.run(text)
+            rows = self.run(translate(text))
         except (duckdb.Error, SqlglotError) as error:
             raise WarehouseError(str(error)) from error
         return [column[0] for column in self._connection.description or []], rows
