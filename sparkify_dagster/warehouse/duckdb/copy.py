@@ -44,8 +44,8 @@ _SEPARATOR = "\x01"  # between the fields of a spooled record; not allowed in JS
 _NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 # Milliseconds since 1970 of the first and last moment that Python's datetime can say as well.
 _FIRST_MOMENT, _LAST_MOMENT = -62_135_596_800_000, 253_402_300_799_999
-# What DuckDB takes for a JSON number, in lower case.
-_ENDLESS = "('nan', '-nan', 'inf', '-inf', 'infinity', '-infinity')"
+# How an object, a list and what DuckDB takes for a number, though JSON does not, look as text.
+_NO_TEXT = r"'^([{\[]|(?i:-?(nan|inf|infinity))$)'"
 # A comma before the closing brace, or blanks that may hide one.
 _DOUBTFUL_ENDINGS = ("',}'", "' }'", "chr(9) || '}'", "chr(13) || '}'")
 _SHOWN_BYTES = 400  # of a malformed text
@@ -328,10 +328,8 @@ def _fast_test(column: CopiedColumn) -> str:
         test = f"isfinite({field}) AND {is_number}"
     else:
         # An object or a list arrives as its text; NaN, which is no JSON, as its name.
-        looks_nested = f"{field} LIKE '{{%' OR {field} LIKE '[%'"
-        looks_endless = f"strlen({field}) <= 9 AND lower({field}) IN {_ENDLESS}"
         is_text = (
-            f"CASE WHEN {looks_nested} OR ({looks_endless}) THEN {kind} = 'VARCHAR' ELSE true END"
+            f"CASE WHEN regexp_matches({field}, {_NO_TEXT}) THEN {kind} = 'VARCHAR' ELSE true END"
         )
         test = f"strlen({field}) <= {column.limit} AND {is_text}"
     return f"({test})" if column.required else f"COALESCE({test}, true)"
