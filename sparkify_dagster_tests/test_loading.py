@@ -380,6 +380,46 @@ def test_added_column_is_applied_and_filled(platform: Platform, own_sql: Path) -
     platform.assert_as_rebuilt()
 
 
+def add_plan(platform: Platform, own_sql: Path, marker: str) -> None:
+    """Add a column for a key that the events have from the third day on."""
+    folder = own_sql / "staging" / "staging_events"
+    place = "file_day DATE NOT NULL             -- the day in the file's name, UTC: the partition"
+    edit(folder / "create.sql", place, f"{place.replace('NULL ', 'NULL,')}\n    plan VARCHAR(16)")
+    place = "user_id VARCHAR(32),"
+    edit(folder / "landing.sql", place, f"{place}\n    plan VARCHAR(16),{marker}")
+    edit(folder / "copy.sql", "user_id\n", "user_id, plan\n")
+    edit(folder / "insert.sql", "user_id, file_day\n", "user_id, plan, file_day\n")
+    edit(folder / "insert.sql", "    user_id,\n", "    user_id,\n    plan,\n")
+    platform.source.write_jsonpaths([f"$['{key}']" for key in [*JSONPATHS, "plan"]])
+    platform.source.write_events(
+        DAYS[2], [event(sessionId=2, itemInSession=item, plan="family") for item in (0, 1)]
+    )
+
+
+def test_added_key_is_null_in_files_of_days_before_it_came(
+    platform: Platform, own_sql: Path
+) -> None:
+    platform.run()
+    add_plan(platform, own_sql, f" -- since {DAYS[2]}")
+    platform.run()
+    plans = select(platform.warehouse, "SELECT session_id, plan FROM staging.staging_events")
+    assert sorted(plans, key=repr) == [
+        *[(number, None) for number in (0, 0, 1, 1)],
+        *[(2, "family")] * 2,
+    ]
+    platform.assert_as_rebuilt()
+    platform.write_day(DAYS[2], session=3)
+    with pytest.raises(LoadError, match=f"{DAYS[2]}.*column plan: key 'plan' is in none"):
+        platform.run()
+
+
+def test_added_key_without_the_day_it_came_is_an_error(platform: Platform, own_sql: Path) -> None:
+    platform.run()
+    add_plan(platform, own_sql, "")
+    with pytest.raises(LoadError, match=f"{DAYS[0]}.*'plan' is in none.*-- since YYYY-MM-DD"):
+        platform.run()
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [

@@ -6,6 +6,7 @@ word: it loads the files, or names every bad line. Source of the rules: AWS Reds
 Developer Guide, "COPY from JSON format", "Data conversion parameters", "Load error reference".
 """
 
+import datetime as dt
 import gzip
 import json
 import re
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from sparkify_dagster.lake.base import LakeError
+from sparkify_dagster.lake.base import LakeError, event_day
 from sparkify_dagster.lake.combine import without_prefix
 from sparkify_dagster.lake.jsonpaths import path_steps
 from sparkify_dagster.lake.objects import decompress, split_objects
@@ -48,6 +49,7 @@ _FIRST_MOMENT, _LAST_MOMENT = -62_135_596_800_000, 253_402_300_799_999
 _NO_TEXT = r"'^([{\[]|(?i:-?(nan|inf|infinity))$)'"
 # A comma before the closing brace, or blanks that may hide one.
 _DOUBTFUL_ENDINGS = ("',}'", "' }'", "chr(9) || '}'", "chr(13) || '}'")
+_SINCE = re.compile(r"since (\d{4}-\d\d-\d\d)")  # a column's comment in landing.sql
 _SHOWN_BYTES = 400  # of a malformed text
 _SHOWN_CHARACTERS = 100
 _KEY_TWICE = (
@@ -69,6 +71,7 @@ class CopiedColumn:
     limit: int | None  # of a VARCHAR, in bytes
     required: bool  # NOT NULL
     steps: tuple[str | int, ...]  # keys and indices from the object's top
+    since: dt.date | None  # files of earlier days do not have the key
 
     @property
     def path(self) -> str:
@@ -209,8 +212,15 @@ def _column(
         raise WarehouseError(f"column {definition.name}: COPY does not fill columns of type {name}")
     if name == "TIMESTAMP" and statement.options.get("TIMEFORMAT") != "epochmillisecs":
         raise WarehouseError(f"column {definition.name}: TIMEFORMAT 'epochmillisecs' expected")
-    limit = int(size.rstrip(")")) if size else None
-    return CopiedColumn(definition.name, COPIED_TYPES[name], limit, definition.required, steps)
+    since = _SINCE.fullmatch(definition.description)
+    return CopiedColumn(
+        name=definition.name,
+        type=COPIED_TYPES[name],
+        limit=int(size.rstrip(")")) if size else None,
+        required=definition.required,
+        steps=steps,
+        since=dt.date.fromisoformat(since[1]) if since else None,
+    )
 
 
 def _paths(source: CopySource, folder: Path) -> list[Path]:
@@ -514,12 +524,16 @@ def _refuse_vanished_keys(
 ) -> None:
     """Refuse several objects among which a key is in none: its producer dropped it.
 
-    A file is looked at on its own, or all of a part's files together, as each holds one object.
+    A file is looked at on its own, or all of a part's files together, as each holds one object. A
+    file of a day before the key came is fine.
 
     Raises:
         LoadError: naming the file and the key.
     """
-    group, where = ("GROUP BY file", "file's") if plan.stamps_file else ("", "files'")
+    group, where, remedy = "", "files'", ""
+    if plan.stamps_file:
+        group, where = "GROUP BY file", "file's"
+        remedy = "; if it came later, say so behind the column in landing.sql: -- since YYYY-MM-DD"
     vanished = []
     for column in plan.columns:
         key = str(column.steps[0])
@@ -528,7 +542,10 @@ def _refuse_vanished_keys(
             f"HAVING count(*) > 1 AND NOT bool_or(list_contains(keys, {literal(key)})) "
             "ORDER BY 1"
         ):
-            reason = f"key {key!r} is in none of the {where} {lines} objects"
+            day = event_day(files[file])
+            if column.since and day and day < column.since:
+                continue
+            reason = f"key {key!r} is in none of the {where} {lines} objects{remedy}"
             vanished.append(BadLine(files[file], line, column.name, reason))
     if vanished:
         raise LoadError(table, vanished)
