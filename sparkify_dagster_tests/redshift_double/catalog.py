@@ -63,19 +63,26 @@ class Relation:
         return next((column for column in self.columns if column.name == name), None)
 
 
-_RELATIONS = """
+_TABLES = """
     SELECT schema_name, table_name, table_oid, temporary, FALSE AS is_view, comment
     FROM duckdb_tables() WHERE NOT internal
+"""
+_RELATIONS = f"""
+    {_TABLES}
     UNION ALL
     SELECT schema_name, view_name, view_oid, temporary, TRUE, comment
     FROM duckdb_views() WHERE NOT internal
 """
-_COLUMNS = """
+_VIEW_COLUMNS = """
     SELECT column_name, data_type, is_nullable, column_default
     FROM duckdb_columns()
     WHERE table_oid = ? AND schema_name = ? AND table_name = ?
     ORDER BY column_index
 """
+# Looks at the one table, where duckdb_columns() goes through all of the database.
+_TABLE_COLUMNS = (
+    'SELECT name, type, NOT "notnull", dflt_value FROM pragma_table_info(?) ORDER BY cid'
+)
 
 
 def _with_columns(run: Runs, row: tuple[Any, ...]) -> Relation:
@@ -83,7 +90,12 @@ def _with_columns(run: Runs, row: tuple[Any, ...]) -> Relation:
     notes = json.loads(comment) if comment else {}
     declared = notes.get("types", {})
     relation = Relation(schema, name, oid, temporary, is_view, notes=notes)
-    for column, stored, nullable, default in run(_COLUMNS, [oid, schema, name]):
+    columns = (
+        run(_VIEW_COLUMNS, [oid, schema, name])
+        if is_view
+        else run(_TABLE_COLUMNS, [relation.quoted])
+    )
+    for column, stored, nullable, default in columns:
         kind = parse_type(declared[column]) if column in declared else from_duckdb(stored)
         relation.columns.append(TableColumn(column, kind, nullable, default))
     return relation
@@ -91,10 +103,15 @@ def _with_columns(run: Runs, row: tuple[Any, ...]) -> Relation:
 
 def find(run: Runs, schema: str, name: str, search_path: list[str]) -> Relation | None:
     """Find a table or view; an unqualified name means a temporary table first."""
-    rows = run(f"SELECT * FROM ({_RELATIONS}) WHERE table_name = ?", [name])
     if schema:
-        wanted = [row for row in rows if row[0] == schema and not row[3]]
-        return _with_columns(run, wanted[0]) if wanted else None
+        # Mostly it is a table, and listing the views as well takes as long again.
+        for kind in (_TABLES, _RELATIONS):
+            rows = run(f"SELECT * FROM ({kind}) WHERE table_name = ?", [name])
+            for row in rows:
+                if row[0] == schema and not row[3]:
+                    return _with_columns(run, row)
+        return None
+    rows = run(f"SELECT * FROM ({_RELATIONS}) WHERE table_name = ?", [name])
     for row in rows:
         if row[3]:
             return _with_columns(run, row)
