@@ -1,8 +1,8 @@
 """Sequences of arrivals, corrections, runs and crashes, drawn by hypothesis.
 
-After every run all tables are compared with a model in plain Python, and after every complete run
-also with a full rebuild into a new DuckDB file. SPARKIFY_HYPOTHESIS=deep draws more, anew each
-time; SPARKIFY_HYPOTHESIS_EXAMPLES says how many.
+On DuckDB, and through the wire on a Redshift double. After every run all tables are compared with a
+model in plain Python, and after every complete run also with a full rebuild into a new DuckDB file.
+SPARKIFY_HYPOTHESIS=deep draws more, anew each time; SPARKIFY_HYPOTHESIS_EXAMPLES says how many.
 """
 
 import datetime as dt
@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from sparkify_dagster.lake.base import Lake, LakeError
+from sparkify_dagster.lake.base import LakeError
 from sparkify_dagster.lake.local import LocalLake
 from sparkify_dagster.loading.log import last_load
 from sparkify_dagster.tables import TABLES, Check, Table
@@ -38,16 +39,18 @@ from sparkify_dagster.warehouse.base import (
     Warehouse,
     WarehouseError,
 )
-from sparkify_dagster.warehouse.duckdb.engine import DuckDBWarehouse
 from sparkify_dagster_tests import star_model
 from sparkify_dagster_tests.loads import CORE, rebuilt, run_table, tables_of
+from sparkify_dagster_tests.redshift_stage import s3_url
 from sparkify_dagster_tests.star_model import COLUMNS, difference, rows_of
+from sparkify_dagster_tests.state_engines import Engine, duckdb_engine, redshift_engine
 from sparkify_dagster_tests.tiny_lake import TinyLake, event, event_file, json_lines, song
 
+__all__ = ["s3_url"]
+
 DEEP = os.environ.get("SPARKIFY_HYPOTHESIS") == "deep"
-EXAMPLES = int(os.environ.get("SPARKIFY_HYPOTHESIS_EXAMPLES") or (1000 if DEEP else 20))
+EXAMPLES = os.environ.get("SPARKIFY_HYPOTHESIS_EXAMPLES")
 SETTINGS = settings(
-    max_examples=EXAMPLES,
     stateful_step_count=40 if DEEP else 16,
     derandomize=not DEEP,
     database=None,
@@ -55,16 +58,6 @@ SETTINGS = settings(
     print_blob=True,
     suppress_health_check=list(HealthCheck),
 )
-
-Engine = Callable[[Path], tuple[Warehouse, Lake]]
-
-
-def duckdb_engine(folder: Path) -> tuple[Warehouse, Lake]:
-    """Return an empty warehouse, and the lake that lies in `folder`/lake as the engine reads it."""
-    return DuckDBWarehouse(folder / "warehouse.duckdb", 10), LocalLake(str(folder / "lake"))
-
-
-ENGINES: dict[str, Engine] = {"duckdb": duckdb_engine}
 
 # A deep run builds the tables without a model as well, and compares them with the rebuild.
 RUN_TABLES = list(TABLES) if DEEP else list(CORE)
@@ -179,6 +172,10 @@ class MortalSession:
         self._fuse.burn()
         return self._session.run(text)
 
+    def select(self, text: str) -> tuple[list[str], list[Row]]:
+        self._fuse.burn()
+        return self._session.select(text)
+
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
         self._fuse.burn()
         self._session.insert(table, columns, rows)
@@ -188,6 +185,9 @@ class MortalSession:
         result = self._session.copy(step, source, max_errors)
         self._fuse.burn()
         return result
+
+    def costs(self) -> dict[str, float | int]:
+        return self._session.costs()
 
 
 class MortalWarehouse:
@@ -221,7 +221,10 @@ class IncrementalStates(RuleBasedStateMachine):
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="states-"))
         self.source = TinyLake(self.folder / "lake")
-        self.warehouse, self.lake = type(self).open_engine(self.folder)
+        self._open = ExitStack()
+        self.warehouse, self.lake = self._open.enter_context(
+            type(self).open_engine(self.source.folder)
+        )
         self.is_prepared = False  # the tables exist
         # The files whose rows are in the staging tables, as they were then.
         self.staged_events: dict[str, bytes] = {}
@@ -230,6 +233,7 @@ class IncrementalStates(RuleBasedStateMachine):
         self.expected: dict[str, list[Row]] = {name: [] for name in COLUMNS}
 
     def teardown(self) -> None:
+        self._open.close()
         shutil.rmtree(self.folder)
 
     # --- the lake changes
@@ -340,9 +344,12 @@ class IncrementalStates(RuleBasedStateMachine):
         """The process dies at some statement, between two tables, or not at all."""
         warehouse = MortalWarehouse(self.warehouse, statements)
         try:
-            self._run(warehouse, None, full_refresh, RUN_TABLES)
+            succeeded = self._run(warehouse, None, full_refresh, RUN_TABLES)
         except Killed:
             self._compare_with_model()
+        else:
+            if succeeded:
+                self._compare_with_rebuild()
 
     # --- what is expected
 
@@ -464,8 +471,8 @@ class IncrementalStates(RuleBasedStateMachine):
 
     def _compare_with_rebuild(self) -> None:
         found = tables_of(self.warehouse, RUN_TABLES)
-        path = self.folder / "rebuilt.duckdb"
-        for name, expected in rebuilt(self.lake, path, RUN_TABLES).items():
+        local, path = LocalLake(str(self.source.folder)), self.folder / "rebuilt.duckdb"
+        for name, expected in rebuilt(local, path, RUN_TABLES).items():
             assert not (text := difference(name, found[name], expected)), text
 
     def _checks_agree(self) -> None:
@@ -503,9 +510,20 @@ def _damaged(name: str, stored: bytes) -> bool:
         return True
 
 
-@pytest.mark.parametrize("engine", list(ENGINES))
-def test_any_sequence_of_changes_runs_and_crashes(engine: str) -> None:
+def run_machine(engine: Engine, examples: int) -> None:
     class States(IncrementalStates):
-        open_engine = staticmethod(ENGINES[engine])
+        open_engine = staticmethod(engine)
 
-    run_state_machine_as_test(States, settings=SETTINGS)
+    run_state_machine_as_test(
+        States, settings=settings(SETTINGS, max_examples=int(EXAMPLES or examples))
+    )
+
+
+def test_any_sequence_of_changes_runs_and_crashes() -> None:
+    run_machine(duckdb_engine, 1000 if DEEP else 20)
+
+
+def test_any_sequence_of_changes_runs_and_crashes_on_redshift(
+    s3_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_machine(redshift_engine(s3_url, monkeypatch, caplog), 100 if DEEP else 5)
