@@ -2,10 +2,12 @@
 
 import json
 import os
+import queue
 import subprocess
 import sys
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from sparkify_dagster_tests.conftest import REPOSITORY
@@ -39,6 +41,21 @@ print(json.dumps({
     "events": [[e.dagster_event_type.value for e in storage.get_logs_for_run(i) if e.dagster_event]
                for i in ids],
 }))
+"""
+
+# Takes what to do line by line, so that a test sees the file between two steps.
+_WRITE_AND_READ = """
+import sys
+import dagster as dg
+instance = dg.DagsterInstance.get()
+storage = instance.event_log_storage
+import sparkify_dagster.definitions
+for line in sys.stdin:
+    if line.strip() == "read":
+        storage.get_logs_for_run(sys.argv[1])
+    else:
+        instance.report_engine_event(line.strip(), job_name="watched", run_id=sys.argv[1])
+    print("done", flush=True)
 """
 
 
@@ -93,3 +110,39 @@ def test_another_process_reads_the_history(relaxed: dict[str, list[object]]) -> 
         text=True,
     ).stdout
     assert sorted(json.loads(listed)) == sorted(map(str, relaxed["runs"]))
+
+
+def test_who_watches_a_run_hears_of_each_event_at_once(tmp_path: Path) -> None:
+    """As the UI does for a run's page."""
+    (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    run = dg.DagsterRun("watched").run_id
+    heard: queue.Queue[str] = queue.Queue()
+    with (
+        dg.DagsterInstance.from_config(str(tmp_path)) as instance,
+        subprocess.Popen(
+            [sys.executable, "-c", _WRITE_AND_READ, run],
+            cwd=REPOSITORY,
+            env={**os.environ, "DAGSTER_HOME": str(tmp_path)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+        ) as writer,
+    ):
+        assert writer.stdin is not None
+        assert writer.stdout is not None
+        writer.stdin.write("first\n")
+        assert writer.stdout.readline() == "done\n"
+        instance.watch_event_logs(run, None, lambda event, _cursor: heard.put(event.message))
+        for message in ("second", "third", "fourth"):
+            writer.stdin.write(f"{message}\n")
+            while heard.get(timeout=20) != message:
+                pass
+            assert writer.stdout.readline() == "done\n"
+
+        [file] = tmp_path.rglob(f"{run}.db")
+        os.utime(file, (0, 0))
+        writer.stdin.write("read\n")
+        assert writer.stdout.readline() == "done\n"
+        assert file.stat().st_mtime == 0
+        writer.stdin.close()

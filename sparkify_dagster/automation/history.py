@@ -7,8 +7,13 @@ that is half of the time of a small run. Here each file has one engine and one c
 open, and commits wait for the disk at checkpoints only. By SQLite's rules for WAL files a power cut
 may then lose the latest events of the history, but never damages it; the warehouse is not
 concerned. PostgreSQL is not touched.
+
+The UI follows a run by watching for changes of its file, and events that went to the WAL file only
+are none: so the file is touched after each write.
 """
 
+import contextlib
+import os
 import sqlite3
 import sys
 from functools import lru_cache
@@ -47,12 +52,20 @@ def _held_engine(url: str, poolclass: Any, *connect_args: tuple[str, Any]) -> "E
     from sqlalchemy import create_engine, event
 
     engine = create_engine(url, poolclass=poolclass, connect_args=dict(connect_args))
-    held = sqlite3.connect(str(engine.url.database), check_same_thread=False)
+    path = str(engine.url.database)
+    held = sqlite3.connect(path, check_same_thread=False)
 
     def relax(connection: sqlite3.Connection, _record: object) -> None:
         connection.execute("PRAGMA synchronous = NORMAL")
         # A connection counts as open on the WAL file only once it has read something.
         held.execute("SELECT COUNT(*) FROM sqlite_master").fetchall()
 
+    def announce(connection: sqlite3.Connection, _record: object) -> None:
+        # Not after reading: a process that follows the file would send itself on for ever.
+        if connection.total_changes:
+            with contextlib.suppress(OSError):  # deleted meanwhile, or another user's
+                os.utime(path)
+
     event.listen(engine, "connect", relax)
+    event.listen(engine, "close", announce)
     return engine
