@@ -6,7 +6,7 @@ export DAGSTER_HOME ?= $(CURDIR)/.dagster
 export DAGSTER_DISABLE_TELEMETRY := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help run ui test test-ui test-redshift screenshots lint bench bench-day lock clean
+.PHONY: help run ui test chromium test-ui test-redshift screenshots lint bench bench-day lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -31,17 +31,22 @@ $(DAGSTER_HOME)/dagster.yaml: deploy/dagster.development.yaml
 run: $(VENV)/.run $(DAGSTER_HOME)/dagster.yaml  ## fill the warehouse: sample data unless SPARKIFY_LAKE names a lake
 	@$(BIN)/sparkify run
 
+# Dagster recommends a project tool of its own, `dg dev`, in a warning at each start.
 ui: $(VENV)/.run $(DAGSTER_HOME)/dagster.yaml  ## the Dagster UI on http://127.0.0.1:3000
-	$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
+	PYTHONWARNINGS='ignore:Function `dev_command`' $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
 
 test: $(VENV)/.dev  ## the whole test suite
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not browser and not redshift"
 
-test-ui: $(VENV)/.dev  ## the UI in a real browser (Debian: apt-get install chromium)
-	$(BIN)/python -m pytest -m browser
+# pytest alone would skip these tests where there is no browser, and so pass.
+chromium:
+	@command -v chromium >/dev/null || { echo "There is no chromium: install it first (Debian: apt-get install chromium)" >&2; exit 1; }
 
-screenshots: $(VENV)/.dev  ## the browser test, writing the pictures of the README anew
-	SPARKIFY_SCREENSHOTS=1 $(BIN)/python -m pytest -m browser
+test-ui: chromium $(VENV)/.dev  ## the UI in a real browser (Debian: apt-get install chromium)
+	$(BIN)/python -m pytest -m browser --durations=3 sparkify_dagster_tests/test_ui.py
+
+screenshots: chromium $(VENV)/.dev  ## the browser test, writing the pictures of the README anew
+	SPARKIFY_SCREENSHOTS=1 $(BIN)/python -m pytest -m browser sparkify_dagster_tests/test_ui.py
 
 test-redshift: $(VENV)/.dev  ## the Redshift suite on a real cluster: REDSHIFT_... and SPARKIFY_MANIFEST_PREFIX name it
 	SPARKIFY_TEST_REDSHIFT=yes $(BIN)/python -m pytest -rs -m redshift sparkify_dagster_tests/test_redshift_cluster.py || test $$? -eq 5
