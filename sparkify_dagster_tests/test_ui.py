@@ -142,11 +142,26 @@ def _picture(page: Any, name: str) -> None:
 
 
 # First what needs another server: meanwhile the daemon attends to "Materialize all".
-def test_wrong_lake_is_a_readable_error(page: Any, launched: Server, tmp_path: Path) -> None:
-    with dagster_dev(tmp_path / "wrong", tmp_path / "no-such-lake") as server:
+@pytest.mark.usefixtures("launched")
+def test_errors_say_what_to_mend(page: Any, tmp_path: Path) -> None:
+    lake = tmp_path / "lake-to-be"
+    with dagster_dev(tmp_path / "ui", lake) as server:
         _launch(page, server, "staging_songs")
         assert _await_end(page) == "Failure"
-        page.get_by_text("no-such-lake': holds no folder song_data/").first.wait_for()
+        page.get_by_text("lake-to-be': holds no folder song_data/").first.wait_for()
+
+        write_sample_lake(lake, SampleSpec(days=1, events_per_day=10, songs=5, users=3))
+        song = sorted((lake / "song_data").rglob("*.json"))[0]
+        right = song.read_text()
+        song.write_text(json.dumps(json.loads(right) | {"year": "long ago"}))
+        _launch(page, server, "staging_songs")
+        assert _await_end(page) == "Failure"
+        page.get_by_text(f"{song.name}, line 1, column year").first.wait_for()
+
+        song.write_text(right)
+        _launch(page, server, "staging_songs")
+        assert _await_end(page) == "Success"
+        page.get_by_text("RUN_SUCCESS").wait_for()
 
 
 def test_materialize_all_on_an_empty_warehouse(filled: Server) -> None:
@@ -212,17 +227,3 @@ def test_report_opens(page: Any, filled: Server) -> None:
     page.get_by_role("heading", name="Listening report").wait_for()
     assert page.locator("svg").count() > 5
     _picture(page, "report.png")
-
-
-def test_one_asset_alone(page: Any, filled: Server) -> None:
-    _launch(page, filled, "top_songs")
-    assert _await_end(page) == "Success"
-    page.get_by_text("RUN_SUCCESS").wait_for()
-
-
-def test_bad_line_is_named(page: Any, filled: Server) -> None:
-    song = sorted((filled.folder / "lake" / "song_data").rglob("*.json"))[0]
-    song.write_text(json.dumps(json.loads(song.read_text()) | {"year": "long ago"}))
-    _launch(page, filled, "staging_songs")
-    assert _await_end(page) == "Failure"
-    page.get_by_text(f"{song.name}, line 1, column year").first.wait_for()
