@@ -572,6 +572,19 @@ def test_a_link_to_nowhere_is_no_file(platform: Platform) -> None:
     assert platform.load("staging_songs").files_read == 2
 
 
+def test_objects_that_share_a_line_are_all_counted(platform: Platform) -> None:
+    first, second = (json_lines([event(sessionId=number)]) for number in (7, 8))
+    platform.source.write(event_file(DAYS[0]), first + second)
+    platform.run()
+    platform.assert_as_rebuilt()
+    rows = select(platform.warehouse, f"SELECT COUNT(*) FROM {EVENTS} WHERE file_day = '{DAYS[0]}'")
+    counted = select(
+        platform.warehouse,
+        f"SELECT line_count FROM staging.loaded_files WHERE file_name = '{event_file(DAYS[0])}'",
+    )
+    assert rows == counted == [(2,)]
+
+
 def test_a_file_name_that_is_no_utf8_is_named(platform: Platform) -> None:
     folder = os.fsencode(platform.source.folder / "song_data")
     Path(os.fsdecode(folder + b"/TR\xff.json")).write_bytes(json_lines([song(song_id="S9")]))

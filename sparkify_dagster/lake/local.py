@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import itertools
 import os
+import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -24,6 +25,7 @@ from sparkify_dagster.lake.objects import damaged, decompress, split_objects
 
 SONG_LAYOUT = "A/B/C/TR*.json"
 _CHUNK = 4 << 20  # bytes
+_NO_OBJECT = re.compile(rb"\n[^{]")  # a line that does not begin one
 
 
 class LocalLake:
@@ -111,7 +113,7 @@ class LocalLake:
             raise _unreadable(file, error) from error
         file = replace(file, content_hash=digest.hexdigest())
         if lines.are_objects:
-            return replace(file, line_count=lines.objects)
+            return replace(file, line_count=lines.count)
         # Blank lines, or objects that span lines: rare enough to look at the text itself.
         return replace(file, line_count=self._count_objects(file))
 
@@ -152,23 +154,25 @@ class LocalLake:
 
 
 class _Lines:
-    """Counts lines, and those that begin an object, over the chunks of a file."""
+    """Counts lines, and tells whether each begins an object, over the chunks of a file."""
 
     def __init__(self) -> None:
-        self.objects = 0
+        self.are_objects = True
         self._breaks = 0
         self._last = b"\n"
 
     def add(self, chunk: bytes) -> None:
         """Count in the next chunk."""
+        begins_well = self._last != b"\n" or chunk[:1] == b"{"
+        # Half the time of counting the lines that begin well.
+        self.are_objects = self.are_objects and begins_well and not _NO_OBJECT.search(chunk)
         self._breaks += chunk.count(b"\n")
-        self.objects += chunk.count(b"\n{") + (self._last == b"\n" and chunk[:1] == b"{")
         self._last = chunk[-1:]
 
     @property
-    def are_objects(self) -> bool:
-        """Tell whether each line begins an object."""
-        return self.objects == self._breaks + (self._last != b"\n")
+    def count(self) -> int:
+        """Return the number of lines, the last with or without a line break."""
+        return self._breaks + (self._last != b"\n")
 
 
 def _walk(top: str) -> Iterator[os.DirEntry[str]]:

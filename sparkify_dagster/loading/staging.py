@@ -193,7 +193,7 @@ def _load(
                 file.version,
                 file.content_hash,
                 # With lines left out, only the rows themselves can be counted.
-                None if copied.rejected else file.line_count,
+                None if copied.rejected else copied.objects.get(file.name, file.line_count),
             )
             for file in files
         ],

@@ -76,6 +76,7 @@ class CopyResult:
     rows: int = 0
     rejected: list[BadLine] = field(default_factory=list)  # skipped within MAXERROR
     unknown_keys: set[str] = field(default_factory=set)  # in the files, not in the table
+    objects: dict[str, int] = field(default_factory=dict)  # in each file, if looked at one by one
 
 
 class Session(Protocol):

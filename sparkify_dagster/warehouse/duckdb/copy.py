@@ -160,6 +160,7 @@ def copy_checked(
         "SELECT DISTINCT key FROM (SELECT unnest(keys) AS key FROM checked) "
         f"WHERE NOT list_contains({known}, key) ORDER BY key"
     )
+    counted = session.run("SELECT file, COUNT(*) FROM checked GROUP BY file")
     names = ", ".join(f'"{column.name}"' for column in plan.columns)
     stamp = f", {_list(files)}[file + 1] AS source_file" if plan.stamps_file else ""
     session.run(
@@ -170,7 +171,12 @@ def copy_checked(
     session.run(f"DROP VIEW {plan.landing}")
     session.run("DROP TABLE checked")
     session.run("DROP TABLE spooled")
-    return CopyResult(rows, bad_lines, {key for (key,) in unknown})
+    return CopyResult(
+        rows,
+        bad_lines,
+        {key for (key,) in unknown},
+        {files[file]: count for file, count in counted},
+    )
 
 
 def _plan(step: CopyStep, source: CopySource, max_errors: int) -> _Plan:
