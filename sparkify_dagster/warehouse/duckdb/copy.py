@@ -127,6 +127,8 @@ def copy_checked(
     """
     plan = _plan(step, source, max_errors)
     files = _spool(source, folder / "spool.csv")
+    # To read objects of several megabytes takes a multiple of that, which cannot be spilled.
+    session.run("RESET memory_limit")
     session.run(
         # json_valid has the last word: what it refuses, the functions below would fail on.
         "CREATE TEMP TABLE spooled AS SELECT file, line, text, "

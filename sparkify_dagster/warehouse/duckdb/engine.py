@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,8 +29,8 @@ _CONFIG: dict[str, Any] = {
     # Redshift divides whole numbers as whole numbers and has no use for insertion order.
     "integer_division": "true",
     "preserve_insertion_order": "false",
-    # Beyond that it spills to disk: ten million events take no longer so.
-    "memory_limit": "1200MB",
+    # Beyond that it spills to disk: on two cores ten million events take no longer so.
+    "memory_limit": f"{600 * max(2, os.cpu_count() or 1)}MB",
 }
 _SEARCH_PATH = "SET search_path = 'analytics,staging'"
 # What DuckDB raises where a file cannot be written, at COMMIT as well, or memory runs out.
