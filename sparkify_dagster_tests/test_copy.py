@@ -72,7 +72,7 @@ class Loader:
             connection = _connection().cursor()
             connection.execute("BEGIN")
             try:
-                session = DuckDBSession(connection, self.folder, check_lines)
+                session = DuckDBSession(connection, check_lines)
                 session.execute(f"staging/{table}/create")
                 return self._copy(session, table, max_errors)
             except FastCopyRefused:

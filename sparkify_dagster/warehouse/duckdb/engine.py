@@ -47,12 +47,9 @@ _LOCK_POLL = 0.2  # seconds between two tries to open a file that another proces
 class DuckDBSession:
     """One open transaction on a DuckDB connection."""
 
-    def __init__(
-        self, connection: duckdb.DuckDBPyConnection, folder: Path, check_lines: bool = False
-    ) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, check_lines: bool = False) -> None:
         self.statements: list[str] = []
         self._connection = connection
-        self._folder = folder
         self._check_lines = check_lines
 
     def execute(self, name: str, **parameters: Any) -> int:
@@ -99,7 +96,8 @@ class DuckDBSession:
     def copy(self, step: CopyStep, source: CopySource, max_errors: int) -> CopyResult:
         """Load files into a staging table, carrying out COPY by Redshift's rules."""
         carry_out = copy_checked if self._check_lines else copy_fast
-        return carry_out(self, step, source, max_errors, self._folder)
+        with scratch_folder() as folder:
+            return carry_out(self, step, source, max_errors, folder)
 
     def costs(self) -> dict[str, float | int]:
         """Return nothing: DuckDB keeps no account of past statements."""
@@ -120,21 +118,21 @@ class DuckDBWarehouse:
 
     def transaction(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
         """Run `body` in one transaction; a second process waits for the first."""
-        with self._connect() as connection, scratch_folder() as folder:
+        with self._connect() as connection:
             try:
-                return self._attempt(connection, body, DuckDBSession(connection, folder))
+                return self._attempt(connection, body, DuckDBSession(connection))
             except FastCopyRefused:
                 # An error ends DuckDB's transaction, so the whole of it is done again; this time
                 # every line is looked at on its own.
-                checked = DuckDBSession(connection, folder, check_lines=True)
+                checked = DuckDBSession(connection, check_lines=True)
                 return self._attempt(connection, body, checked)
 
     def read(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
         """Run `body` on committed data."""
         if not self._path.exists():
             raise WarehouseError(f"{self._path}: no warehouse yet; run the job sparkify_etl first")
-        with self._connect(read_only=True) as connection, scratch_folder() as folder:
-            return body(DuckDBSession(connection, folder))
+        with self._connect(read_only=True) as connection:
+            return body(DuckDBSession(connection))
 
     @contextmanager
     def kept_open(self) -> Iterator[None]:
