@@ -206,4 +206,7 @@ def test_same_tables_from_random_lakes_that_change(server: str, steps: list[dict
         folder = Path(name) / "lake"
         for step in steps:
             write(folder, step)
-            compare(engines, LocalLake(str(folder)))
+            found = compare(engines, LocalLake(str(folder)))
+            lines = sum(len(events) for events in step["days"].values())
+            assert len(found["staging.staging_events"]) == lines
+            assert len(found["staging.staging_songs"]) == len(step["songs"])

@@ -219,6 +219,7 @@ class IncrementalStates(RuleBasedStateMachine):
     """A lake that changes, a warehouse that follows, and the model of what it has to hold."""
 
     open_engine: Engine
+    rebuilds = 0  # that the tables of all examples were compared with
 
     def __init__(self) -> None:
         super().__init__()
@@ -484,6 +485,7 @@ class IncrementalStates(RuleBasedStateMachine):
             assert sum(count for *_, count in rows) == lines
 
     def _compare_with_rebuild(self) -> None:
+        type(self).rebuilds += 1
         found = tables_of(self.warehouse, RUN_TABLES)
         local, path = LocalLake(str(self.source.folder)), self.folder / "rebuilt.duckdb"
         for name, expected in rebuilt(local, path, RUN_TABLES).items():
@@ -524,20 +526,23 @@ def _damaged(name: str, stored: bytes) -> bool:
         return True
 
 
-def run_machine(engine: Engine, examples: int) -> None:
+def run_machine(engine: Engine, examples: int) -> int:
+    """Draw sequences until one fails; return the number of rebuilds compared with."""
+
     class States(IncrementalStates):
         open_engine = staticmethod(engine)
 
     run_state_machine_as_test(
         States, settings=settings(SETTINGS, max_examples=int(EXAMPLES or examples))
     )
+    return States.rebuilds
 
 
 def test_any_sequence_of_changes_runs_and_crashes() -> None:
-    run_machine(duckdb_engine, 1000 if DEEP else 20)
+    assert run_machine(duckdb_engine, 1000 if DEEP else 20) >= 1
 
 
 def test_any_sequence_of_changes_runs_and_crashes_on_redshift(
     s3_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    run_machine(redshift_engine(s3_url, monkeypatch, caplog), 100 if DEEP else 4)
+    assert run_machine(redshift_engine(s3_url, monkeypatch, caplog), 100 if DEEP else 4) >= 1

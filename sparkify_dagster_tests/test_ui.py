@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from sparkify_dagster.assets.common import PREVIEW_ROWS
 from sparkify_dagster.sample import SampleSpec, write_sample_lake
 from sparkify_dagster_tests.conftest import REPOSITORY
 from sparkify_dagster_tests.dagster_dev import Server, dagster_dev
@@ -206,7 +207,9 @@ def test_page_of_a_table(page: Any, filled: Server) -> None:
     page.goto(f"{filled.address}/assets/songplays?view=events")
     page.get_by_text("dagster/row_count").wait_for()
     page.get_by_role("row").filter(has_text="preview").get_by_text("Show Markdown").click()
-    page.get_by_role("dialog").get_by_text("songplay_id").wait_for()
+    preview = page.get_by_role("dialog").locator("tr")
+    preview.filter(has_text="songplay_id").wait_for()
+    assert preview.count() == 1 + PREVIEW_ROWS
 
 
 def test_page_of_an_answer_has_its_chart(page: Any, filled: Server) -> None:

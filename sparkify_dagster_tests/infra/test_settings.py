@@ -70,8 +70,11 @@ def test_manifests_may_not_overlap_the_data(prefix: str) -> None:
 
 
 def test_manifests_may_lie_beside_the_data_or_in_another_bucket() -> None:
-    settings_of(manifests=S3Prefix("sparkify-lake", "raw/manifests/"))
-    settings_of(manifests=S3Prefix("other-bucket", "raw/"))
+    for manifests in (
+        S3Prefix("sparkify-lake", "raw/manifests/"),
+        S3Prefix("other-bucket", "raw/"),
+    ):
+        assert settings_of(manifests=manifests).manifests == manifests
 
 
 @pytest.mark.parametrize(
