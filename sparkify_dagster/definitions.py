@@ -21,7 +21,7 @@ from sparkify_dagster.automation.jobs import reset_warehouse, sparkify_etl
 from sparkify_dagster.automation.schedules import nightly
 from sparkify_dagster.automation.sensors import LAKE_SENSORS
 from sparkify_dagster.checks.tables import TABLE_CHECKS
-from sparkify_dagster.resources import LakeResource, WarehouseResource
+from sparkify_dagster.resources import LakeResource, RendererResource, WarehouseResource
 from sparkify_dagster.settings import load_settings
 
 write_history_without_waiting()
@@ -39,7 +39,11 @@ defs = dg.Definitions(
     jobs=[sparkify_etl, reset_warehouse],
     sensors=[*LAKE_SENSORS, *alert_sensors(load_settings())],
     schedules=[nightly],
-    resources={"warehouse": WarehouseResource(), "lake": LakeResource()},
+    resources={
+        "warehouse": WarehouseResource(),
+        "lake": LakeResource(),
+        "renderer": RendererResource(),
+    },
     # One process owns the DuckDB file, and a step in a process of its own would cost 3 s.
     executor=dg.in_process_executor,
 )

@@ -1,10 +1,11 @@
-"""What assets and checks are handed by Dagster: the warehouse and the lake.
+"""What assets and checks are handed by Dagster: the warehouse, the lake and the renderer.
 
-Neither has config fields: they are told by the environment alone, so that nothing secret can show
+None has config fields: they are told by the environment alone, so that nothing secret can show
 in a run's config.
 """
 
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import PrivateAttr
@@ -12,6 +13,9 @@ from pydantic import PrivateAttr
 from sparkify_dagster.lake.base import Lake
 from sparkify_dagster.settings import load_settings
 from sparkify_dagster.warehouse.base import Warehouse
+
+if TYPE_CHECKING:
+    from sparkify_dagster.report.renderer import Renderer
 
 
 class WarehouseResource(dg.ConfigurableResource["WarehouseResource"]):
@@ -44,3 +48,27 @@ class LakeResource(dg.ConfigurableResource["LakeResource"]):
         from sparkify_dagster.lake import open_lake
 
         return open_lake(load_settings().lake)
+
+
+class RendererResource(dg.ConfigurableResource["RendererResource"]):
+    """The renderer of charts; it wakes while the tables are loaded."""
+
+    _renderer: "Renderer | None" = PrivateAttr(None)
+
+    def open(self) -> "Renderer":
+        """Return the renderer, the same for a whole run."""
+        if self._renderer is None:
+            from sparkify_dagster.report.renderer import Renderer
+
+            self._renderer = Renderer()
+        return self._renderer
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Wake it at the start of a run that draws charts."""
+        self.open()
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
+        """End it with the run."""
+        if self._renderer:
+            self._renderer.close()
+            self._renderer = None

@@ -16,8 +16,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from sparkify_dagster.report import charts
+from sparkify_dagster.report import charts, drawing
 from sparkify_dagster.report.page import render_page, write_page
+from sparkify_dagster.report.renderer import Renderer, RendererError
 from sparkify_dagster.report.sections import SECTIONS, read
 from sparkify_dagster.tables import in_group
 from sparkify_dagster.warehouse.duckdb.engine import DuckDBWarehouse
@@ -50,6 +51,12 @@ def run(sample_lake: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             warehouse=folder / "w.duckdb",
             page=folder / "listening_report.html",
         )
+
+
+@pytest.fixture(scope="module")
+def renderer() -> Iterator[Renderer]:
+    with Renderer() as process:
+        yield process
 
 
 class Page(HTMLParser):
@@ -101,7 +108,7 @@ def test_compressed_png_has_the_same_pixels() -> None:
 
     svg = '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30"><circle r="20"/></svg>'
     original = vl_convert.svg_to_png(svg)
-    smaller = charts._compressed(original)
+    smaller = drawing._compressed(original)
 
     def pixels(png: bytes) -> bytes:
         position, found = 8, b""
@@ -214,9 +221,9 @@ def test_page_is_for_phones_and_for_dark_rooms(run: SimpleNamespace) -> None:
         len(section.draw(_data(run.warehouse)[name])) for name, section in SECTIONS.items()
     )
     # Text takes the colour of the page around it.
-    for drawing in drawings:
-        assert 'fill="currentColor"' in drawing
-        assert 'fill="#000"' not in drawing
+    for drawn in drawings:
+        assert 'fill="currentColor"' in drawn
+        assert 'fill="#000"' not in drawn
 
 
 def _data(path: Path) -> dict[str, charts.Data]:
@@ -228,19 +235,23 @@ def _data(path: Path) -> dict[str, charts.Data]:
     )
 
 
-def test_titles_cannot_break_out_of_the_page(run: SimpleNamespace, tmp_path: Path) -> None:
+def test_titles_cannot_break_out_of_the_page(
+    run: SimpleNamespace, renderer: Renderer, tmp_path: Path
+) -> None:
     data = _data(run.warehouse)
     evil = "</script><script>alert(1)</script> & \"quoted\" 'too'"
     data["top_songs"]["top_songs"][0]["title"] = evil
     data["top_artists"]["top_artists"][0]["artist_name"] = None
-    page = Page(render_page(data))
+    page = Page(render_page(data, renderer))
     assert page.json["data"]["top_songs"]["top_songs"][0]["title"] == evil
     assert [tag for tag, _ in page.tags].count("script") == 2
-    write_page(tmp_path / "new" / "page.html", data)
+    write_page(tmp_path / "new" / "page.html", data, renderer)
     assert "(unknown)" in (tmp_path / "new" / "page.html").read_text(encoding="utf-8")
 
 
-def test_a_page_that_cannot_be_made_leaves_the_former_one(tmp_path: Path) -> None:
+def test_a_page_that_cannot_be_made_leaves_the_former_one(
+    renderer: Renderer, tmp_path: Path
+) -> None:
     page = tmp_path / "page.html"
     page.write_text("former")
     folder = tmp_path / "folder.html"
@@ -260,17 +271,17 @@ def test_a_page_that_cannot_be_made_leaves_the_former_one(tmp_path: Path) -> Non
         },
     }
     with pytest.raises(KeyError):
-        write_page(page, {})
+        write_page(page, {}, renderer)
     assert page.read_text() == "former"
     with pytest.raises(ValueError, match="unpack"):
-        write_page(page, empty)
+        write_page(page, empty, renderer)
     assert page.read_text() == "former"
     empty["level_changes"]["level_change_totals"] = [{"upgrades": 0, "downgrades": 0}]
     empty["catalogue_coverage"]["coverage_totals"] = [{"plays": 0, "matched_plays": 0}]
     with pytest.raises(OSError, match=r"folder\.html"):
-        write_page(folder, empty)
+        write_page(folder, empty, renderer)
     assert {path.name for path in tmp_path.iterdir()} == {"page.html", "folder.html"}
-    write_page(page, empty)
+    write_page(page, empty, renderer)
     assert "No plays yet" in page.read_text()
 
 
@@ -278,7 +289,7 @@ def test_a_page_that_cannot_be_made_leaves_the_former_one(tmp_path: Path) -> Non
 
 
 @pytest.mark.real_data
-def test_charts_of_the_real_data(real_lake: Path, tmp_path: Path) -> None:
+def test_charts_of_the_real_data(real_lake: Path, renderer: Renderer, tmp_path: Path) -> None:
     load_all(real_lake, tmp_path / "w.duckdb")
     data = _data(tmp_path / "w.duckdb")
     songs = charts.songs(data["top_songs"])[0]["data"]["values"]
@@ -289,23 +300,50 @@ def test_charts_of_the_real_data(real_lake: Path, tmp_path: Path) -> None:
     people = charts.demographics(data["listener_demographics"])[1]["data"]["values"]
     assert sum(row["plays"] for row in people) == 6820
     for section in SECTIONS.values():
-        for drawing in section.draw(data[section.table]):
-            assert len(charts.draw_png(drawing)) < MOST_BYTES
+        for drawn in section.draw(data[section.table]):
+            assert len(base64.b64decode(renderer.png(drawn)())) < MOST_BYTES
 
 
-def test_control_characters_of_the_logs_do_not_end_the_process() -> None:
-    # In a process of its own: what went wrong here was an abort.
+def test_control_characters_of_the_logs_do_not_end_the_renderer(renderer: Renderer) -> None:
+    names = [chr(code) + "It" + chr(code) + "s" for code in (*range(32), 127, 0xFFFE)]
+    rows = [{"title": name, "artist_name": name, "plays": 1} for name in names]
+    assert len(renderer.png(charts.songs({"top_songs": rows})[0])()) > 1_000
+
+
+def test_a_chart_is_drawn_once(renderer: Renderer) -> None:
+    chart = {"mark": "point", "title": "once"}
+    first = renderer.svg(chart)()
+    begun = len(renderer._begun)
+    assert renderer.svg(chart)() == first == drawing.draw_svg(chart)
+    assert len(renderer._begun) == begun
+
+
+def test_a_renderer_that_ended_says_so_and_leaves_no_process() -> None:
+    with Renderer() as renderer:
+        renderer._process.kill()
+        with pytest.raises(RendererError, match="ended with status -9"):
+            renderer.svg({"mark": "point"})()
+        with pytest.raises(RendererError):
+            renderer.svg({"mark": "bar"})()
+    with Renderer() as waking:
+        pass
+    assert waking._process.returncode is not None
+
+
+def test_a_renderer_ends_with_the_process_it_draws_for() -> None:
     code = (
-        "from sparkify_dagster.report import charts\n"
-        "names = [chr(code) + 'It' + chr(code) + 's' for code in (*range(32), 127, 0xFFFE)]\n"
-        "rows = [{'title': n, 'artist_name': n, 'plays': 1} for n in names]\n"
-        "print(len(charts.draw_png(charts.songs({'top_songs': rows})[0])))"
+        "import os, signal\n"
+        "from sparkify_dagster.report.renderer import Renderer\n"
+        "renderer = Renderer()\n"
+        "renderer.svg({'mark': 'point'})()\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
+    # The renderer shares the standard error, which is read to its end: it comes with the last of
+    # the two, or the time is up.
     result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
     )
-    assert result.returncode == 0, result.stderr
-    assert int(result.stdout) > 1_000
+    assert result.returncode == -9
 
 
 @pytest.mark.parametrize("days", [[0], [0, 39], [0, 40, 400], list(range(200))])

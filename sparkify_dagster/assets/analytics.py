@@ -1,39 +1,58 @@
 """The analysts' questions: tables summed up from the star, each with its chart, and the report."""
 
-import base64
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from sparkify_dagster.assets.common import OWNERS, markdown_table
-from sparkify_dagster.assets.star import build_asset
+from sparkify_dagster.assets.common import OWNERS, LoadConfig, asset_arguments, markdown_table
+from sparkify_dagster.assets.star import refresh_table
 from sparkify_dagster.report import report_path
 from sparkify_dagster.report.sections import SECTIONS, Section, listed, read
-from sparkify_dagster.resources import WarehouseResource
+from sparkify_dagster.resources import RendererResource, WarehouseResource
 from sparkify_dagster.settings import load_settings
 from sparkify_dagster.tables import Table, in_group
 from sparkify_dagster.warehouse.base import Session, WarehouseError
+
+if TYPE_CHECKING:
+    from sparkify_dagster.report.renderer import Renderer
 
 
 def build_analytics_asset(table: Table) -> dg.AssetsDefinition:
     """Return the asset of one analytics table, which shows what is in it."""
     section = SECTIONS[table.name]
-    return build_asset(table, lambda session: show(session, section))
+
+    @dg.asset(**asset_arguments(table))
+    def table_asset(
+        context: dg.AssetExecutionContext,
+        config: LoadConfig,
+        warehouse: WarehouseResource,
+        renderer: RendererResource,
+    ) -> dg.MaterializeResult:
+        return refresh_table(
+            context,
+            config,
+            warehouse,
+            table,
+            lambda session: show(session, section, renderer.open()),
+        )
+
+    return table_asset
 
 
-def show(session: Session, section: Section) -> dict[str, Any]:
+def show(session: Session, section: Section, renderer: "Renderer") -> dict[str, Any]:
     """Return chart, first rows and numbers of a table as metadata."""
-    from sparkify_dagster.report.charts import draw_png
-
     data = read(session, section)
     rows = listed(section, data)
     if not rows:
         return {}
-    chart = base64.b64encode(draw_png(section.draw(data)[0])).decode()
+    charts = section.draw(data)
+    picture = renderer.png(charts[0])
+    for chart in charts:
+        renderer.svg(chart)  # for the report
     columns = tuple(rows[0])
     table = markdown_table(columns, [tuple(row.values()) for row in rows])
     return {
-        "chart": dg.MetadataValue.md(f"![{section.heading}](data:image/png;base64,{chart})"),
+        "chart": dg.MetadataValue.md(f"![{section.heading}](data:image/png;base64,{picture()})"),
         "first_rows": dg.MetadataValue.md(table),
         **section.numbers(data),
     }
@@ -56,7 +75,7 @@ ANALYTICS_ASSETS = [build_analytics_asset(table) for table in in_group("analytic
     backfill_policy=dg.BackfillPolicy.single_run(),
 )
 def listening_report(
-    context: dg.AssetExecutionContext, warehouse: WarehouseResource
+    context: dg.AssetExecutionContext, warehouse: WarehouseResource, renderer: RendererResource
 ) -> dg.MaterializeResult:
     """Write the page anew from the tables as they are.
 
@@ -72,7 +91,7 @@ def listening_report(
             f"{context.run.job_name}/listening_report",
             context.run.run_id,
         )
-        write_page(path, data)
+        write_page(path, data, renderer.open())
     except WarehouseError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     except OSError as error:

@@ -12,29 +12,38 @@ from sparkify_dagster.tables import Table, in_group
 from sparkify_dagster.warehouse.base import Session
 
 
-def build_asset(
-    table: Table, show: Callable[[Session], dict[str, Any]] | None = None
-) -> dg.AssetsDefinition:
-    """Return the asset of one table that is built by its load statements.
-
-    `show` reads, after the load, what the materialization shows besides what all tables show.
-    """
+def build_star_asset(table: Table) -> dg.AssetsDefinition:
+    """Return the asset of one table of the star."""
 
     @dg.asset(**asset_arguments(table))
     def table_asset(
         context: dg.AssetExecutionContext, config: LoadConfig, warehouse: WarehouseResource
     ) -> dg.MaterializeResult:
-        result, metadata = load_table(
-            context,
-            warehouse.open(),
-            table,
-            lambda session: refresh(session, table, config.full_refresh, context.run.run_id),
-            show,
-        )
-        how = "rebuilt" if result.is_full else "updated" if result.changed else "unchanged"
-        return dg.MaterializeResult(metadata={**metadata, "load": how})
+        return refresh_table(context, config, warehouse, table)
 
     return table_asset
 
 
-STAR_ASSETS = [build_asset(table) for table in in_group("star")]
+def refresh_table(
+    context: dg.AssetExecutionContext,
+    config: LoadConfig,
+    warehouse: WarehouseResource,
+    table: Table,
+    show: Callable[[Session], dict[str, Any]] | None = None,
+) -> dg.MaterializeResult:
+    """Run the load statements of a table; return its materialization.
+
+    `show` reads, after the load, what the materialization shows besides what all tables show.
+    """
+    result, metadata = load_table(
+        context,
+        warehouse.open(),
+        table,
+        lambda session: refresh(session, table, config.full_refresh, context.run.run_id),
+        show,
+    )
+    how = "rebuilt" if result.is_full else "updated" if result.changed else "unchanged"
+    return dg.MaterializeResult(metadata={**metadata, "load": how})
+
+
+STAR_ASSETS = [build_star_asset(table) for table in in_group("star")]

@@ -1,17 +1,14 @@
-"""The charts, as Vega-Lite specifications, and their drawing as PNG."""
+"""The charts, as Vega-Lite specifications."""
 
 import datetime as dt
 import json
-import re
-import struct
-import zlib
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any
+
+from sparkify_dagster.report.drawing import Specification, drawable
 
 Record = dict[str, Any]
 Data = dict[str, list[Record]]  # rows by the name of their query
-Specification = dict[str, Any]
 
 SHOWN_BARS = 15
 # Up to this many days a line shows each day as a point; a single day would be invisible without.
@@ -19,15 +16,8 @@ _POINT_DAYS = 62
 _MOST_BINS = 40
 _MOST_MARKS = 6
 _LABEL_LETTERS = 28
-_INK = "#1b1f24"
-_NO_XML = re.compile(r"[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _WEEKDAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
 _LEVELS = ("paid", "free")
-
-# Legible on white and on near-black alike; paid and free keep their colours in every chart.
-_PALETTE = ["#3b7dd8", "#e8833a"]
-# From nearly nothing to all of it, so that the same steps show on a light and on a dark page.
-_SHADES = ["#3b7dd81a", "#3b7dd8ff"]
 
 
 def plain(value: Any) -> Any:
@@ -266,89 +256,6 @@ def coverage(data: Data) -> list[Specification]:
     ]
 
 
-def draw_svg(specification: Specification) -> str:
-    """Return a chart as SVG, 420 pixels wide, in the colour of the text around it."""
-    return _draw(json.dumps(_drawable(specification)))
-
-
-def draw_png(specification: Specification) -> bytes:
-    """Return a chart as PNG on white, 420 pixels wide."""
-    import vl_convert
-
-    head, mark, rest = draw_svg(specification).partition("<g ")
-    paper = '<rect width="100%" height="100%" fill="#ffffff"/>'
-    svg = f"{head}{paper}{mark}{rest}".replace("currentColor", _INK)
-    return _compressed(vl_convert.svg_to_png(svg))
-
-
-def _drawable(value: Any) -> Any:
-    """Return a specification with every character that XML forbids replaced.
-
-    The logs hold control characters where an apostrophe was; the renderer ends the whole process
-    on one, as it cannot report an error from within its text layout.
-    """
-    if isinstance(value, str):
-        return _NO_XML.sub("\N{REPLACEMENT CHARACTER}", value)
-    if isinstance(value, dict):
-        return {key: _drawable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_drawable(item) for item in value]
-    return value
-
-
-@lru_cache(maxsize=32)
-def _draw(specification: str) -> str:
-    """Draw a chart, once for the UI and the page where one process makes both."""
-    # Whoever only imports the platform does not pay for the renderer.
-    import vl_convert
-
-    return str(vl_convert.vegalite_to_svg(_styled(json.loads(specification))))
-
-
-def _styled(specification: Specification) -> Specification:
-    ink = "currentColor"
-    axis = {"labelColor": ink, "titleColor": ink, "labelFontSize": 12, "titleFontSize": 12}
-    lines = {"gridColor": ink, "gridOpacity": 0.12, "domainColor": ink, "tickColor": ink}
-    return {
-        "width": 420,
-        "height": 190,
-        "background": None,
-        "padding": 6,
-        "autosize": {"type": "fit-x", "contains": "padding"},
-        **specification,
-        "config": {
-            "font": "sans-serif",
-            "mark": {"color": _PALETTE[0]},
-            "axis": {**axis, **lines, "domainOpacity": 0.4, "tickOpacity": 0.4},
-            "legend": {"labelColor": ink, "titleColor": ink, "labelFontSize": 12},
-            "title": {"color": ink, "anchor": "start", "fontSize": 14},
-            "view": {"stroke": None},
-            "range": {"category": _PALETTE, "heatmap": _SHADES},
-        },
-    }
-
-
-def _compressed(png: bytes) -> bytes:
-    """Return the same image compressed harder: the renderer is in a hurry, a quarter is enough."""
-    signature, position = png[:8], 8
-    head, pixels = b"", b""
-    while position < len(png):
-        (length,) = struct.unpack(">I", png[position : position + 4])
-        kind = png[position + 4 : position + 8]
-        if kind == b"IDAT":
-            pixels += png[position + 8 : position + 8 + length]
-        elif kind != b"IEND":
-            head += png[position : position + 12 + length]
-        position += 12 + length
-    packed = zlib.compress(zlib.decompress(pixels), 6)
-    return signature + head + _chunk(b"IDAT", packed) + _chunk(b"IEND", b"")
-
-
-def _chunk(kind: bytes, content: bytes) -> bytes:
-    checksum = zlib.crc32(kind + content)
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
-
-
 def _bars(title: str, rows: list[tuple[str, int]]) -> Specification:
     values = [
         {"place": place, "plays": plays, "name": f"{name}: {plays} plays"}
@@ -386,7 +293,7 @@ def _label_axis(field: str, labels: list[str]) -> Record:
         "type": "ordinal",
         "axis": {
             "title": None,
-            "labelExpr": f"{json.dumps(_drawable(labels))}[datum.value]",
+            "labelExpr": f"{json.dumps(drawable(labels))}[datum.value]",
             "labelLimit": 0,
             "minExtent": 175,
             "maxExtent": 175,

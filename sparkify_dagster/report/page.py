@@ -14,7 +14,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from sparkify_dagster.report.charts import Data, Record, draw_svg
+from sparkify_dagster.report.charts import Data, Record
+from sparkify_dagster.report.renderer import Renderer
 from sparkify_dagster.report.sections import SECTIONS, Section, listed
 
 _STYLE = """
@@ -71,13 +72,13 @@ addEventListener('pointerover', event => {
 """
 
 
-def write_page(path: Path, data: dict[str, Data]) -> None:
+def write_page(path: Path, data: dict[str, Data], renderer: Renderer) -> None:
     """Write the page, in one move: a reader sees the former one or this one, never half of it.
 
     Raises:
         OSError: the folder cannot be made or written to.
     """
-    text = render_page(data)
+    text = render_page(data, renderer)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".html")
     try:
@@ -91,9 +92,16 @@ def write_page(path: Path, data: dict[str, Data]) -> None:
         raise
 
 
-def render_page(data: dict[str, Data]) -> str:
+def render_page(data: dict[str, Data], renderer: Renderer) -> str:
     """Return the page for the rows of every section, by table."""
-    sections = "\n".join(_section(section, data[section.table]) for section in SECTIONS.values())
+    drawn = {
+        name: [renderer.svg(chart) for chart in section.draw(data[name])]
+        for name, section in SECTIONS.items()
+    }
+    sections = "\n".join(
+        _section(section, data[name], [svg() for svg in drawn[name]])
+        for name, section in SECTIONS.items()
+    )
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -159,9 +167,8 @@ def _percent(part: int, numbers: Record) -> str:
     return f"{100 * part / whole:.1f} %" if whole else "-"
 
 
-def _section(section: Section, data: Data) -> str:
-    charts = section.draw(data)
-    figures = "".join(f"<figure>{draw_svg(chart)}</figure>" for chart in charts)
+def _section(section: Section, data: Data, charts: list[str]) -> str:
+    figures = "".join(f"<figure>{chart}</figure>" for chart in charts)
     return f"""<section class="{"wide" if len(charts) > 1 else ""}">
 <h2>{html.escape(section.heading)}</h2>
 <p>{html.escape(section.text)} Table: <code>analytics.{section.table}</code></p>

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparkify_dagster.report import charts
-from sparkify_dagster.report.charts import Data, Record, Specification
+from sparkify_dagster.report.charts import Data, Record
+from sparkify_dagster.report.drawing import Specification
 from sparkify_dagster.warehouse.base import Session
 
 LISTED_ROWS = 10
