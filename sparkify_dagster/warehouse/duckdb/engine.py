@@ -81,16 +81,15 @@ class DuckDBSession:
         return [column[0] for column in self._connection.description or []], rows
 
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
-        """Insert rows from Python in one statement, as JSON that DuckDB unpacks."""
-        records = [dict(zip(columns, row, strict=True)) for row in rows]
-        if not records:
+        """Insert rows from Python in one statement, as JSON that DuckDB unpacks by columns."""
+        by_column = list(zip(*rows, strict=True))
+        if not by_column:
             return
-        names = ", ".join(columns)
-        fields = json.dumps(dict.fromkeys(columns, "VARCHAR"))
+        values = ", ".join(f"unnest(by_column[{at}])" for at in range(1, len(columns) + 1))
         self._connection.execute(
-            f"INSERT INTO {table} ({names}) "
-            f"SELECT unnest(from_json($1::JSON, '[{fields}]'), recursive := true)",
-            [json.dumps(records, default=str)],
+            f"INSERT INTO {table} ({', '.join(columns)}) "  # noqa: S608
+            f"SELECT {values} FROM (SELECT from_json($1, '[[\"VARCHAR\"]]') AS by_column)",
+            [json.dumps(by_column, default=str)],
         )
 
     def copy(self, step: CopyStep, source: CopySource, max_errors: int) -> CopyResult:
