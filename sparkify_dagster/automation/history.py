@@ -27,7 +27,7 @@ _STORAGES = (
     "dagster._core.storage.event_log.sqlite.sqlite_event_log",
     "dagster._core.storage.runs.sqlite.sqlite_run_storage",
 )
-_HELD_FILES = 8  # a run writes to three; a long-lived process meets the files of many runs
+_KEPT_FILES = 8  # a run writes to three; a long-lived process meets the files of many runs
 
 
 def write_history_without_waiting() -> None:
@@ -42,30 +42,43 @@ def write_history_without_waiting() -> None:
 
 
 def _create_engine(
-    url: str, poolclass: Any, connect_args: dict[str, Any] | None = None
+    url: str, poolclass: Any = None, connect_args: dict[str, Any] | None = None
 ) -> "Engine":
-    return _held_engine(url, poolclass, *(connect_args or {}).items())
+    return _kept_engine(url, *(connect_args or {}).items())
 
 
-@lru_cache(maxsize=_HELD_FILES)
-def _held_engine(url: str, poolclass: Any, *connect_args: tuple[str, Any]) -> "Engine":
-    from sqlalchemy import create_engine, event
+@lru_cache(maxsize=_KEPT_FILES)
+def _kept_engine(url: str, *connect_args: tuple[str, Any]) -> "Engine":
+    from sqlalchemy import QueuePool, create_engine, event
 
-    engine = create_engine(url, poolclass=poolclass, connect_args=dict(connect_args))
+    class KeptPool(QueuePool):
+        """Keeps its connection when Dagster disposes of the engine, as it does at every event."""
+
+        def dispose(self) -> None:
+            pass
+
+        def recreate(self) -> "KeptPool":
+            return self
+
+    engine = create_engine(
+        url,
+        poolclass=KeptPool,
+        pool_size=1,
+        max_overflow=-1,
+        connect_args={**dict(connect_args), "check_same_thread": False},
+    )
     path = str(engine.url.database)
-    held = sqlite3.connect(path, check_same_thread=False)
 
     def relax(connection: sqlite3.Connection, _record: object) -> None:
         connection.execute("PRAGMA synchronous = NORMAL")
-        # A connection counts as open on the WAL file only once it has read something.
-        held.execute("SELECT COUNT(*) FROM sqlite_master").fetchall()
 
-    def announce(connection: sqlite3.Connection, _record: object) -> None:
+    def announce(connection: sqlite3.Connection, record: Any) -> None:
         # Not after reading: a process that follows the file would send itself on for ever.
-        if connection.total_changes:
+        if connection.total_changes > record.info.get("announced", 0):
+            record.info["announced"] = connection.total_changes
             with contextlib.suppress(OSError):  # deleted meanwhile, or another user's
                 os.utime(path)
 
     event.listen(engine, "connect", relax)
-    event.listen(engine, "close", announce)
+    event.listen(engine, "checkin", announce)
     return engine
