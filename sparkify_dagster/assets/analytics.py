@@ -1,5 +1,6 @@
 """The analysts' questions: tables summed up from the star, each with its chart, and the report."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -39,23 +40,27 @@ def build_analytics_asset(table: Table) -> dg.AssetsDefinition:
     return table_asset
 
 
-def show(session: Session, section: Section, renderer: "Renderer") -> dict[str, Any]:
-    """Return chart, first rows and numbers of a table as metadata."""
+def show(session: Session, section: Section, renderer: "Renderer") -> Callable[[], dict[str, Any]]:
+    """Begin to draw the charts of a table; return what makes its metadata."""
     data = read(session, section)
     rows = listed(section, data)
     if not rows:
-        return {}
+        return dict
     charts = section.draw(data)
     picture = renderer.png(charts[0])
     for chart in charts:
         renderer.svg(chart)  # for the report
-    columns = tuple(rows[0])
-    table = markdown_table(columns, [tuple(row.values()) for row in rows])
-    return {
-        "chart": dg.MetadataValue.md(f"![{section.heading}](data:image/png;base64,{picture()})"),
-        "first_rows": dg.MetadataValue.md(table),
-        **section.numbers(data),
-    }
+    table = markdown_table(tuple(rows[0]), [tuple(row.values()) for row in rows])
+
+    def metadata() -> dict[str, Any]:
+        chart = f"![{section.heading}](data:image/png;base64,{picture()})"
+        return {
+            "chart": dg.MetadataValue.md(chart),
+            "first_rows": dg.MetadataValue.md(table),
+            **section.numbers(data),
+        }
+
+    return metadata
 
 
 ANALYTICS_ASSETS = [build_analytics_asset(table) for table in in_group("analytics")]

@@ -93,11 +93,12 @@ def load_table(
     warehouse: Warehouse,
     table: Table,
     load: Callable[[Session], Result],
-    show: Callable[[Session], dict[str, Any]] | None = None,
+    show: Callable[[Session], Callable[[], dict[str, Any]]] | None = None,
 ) -> tuple[Result, dict[str, Any]]:
     """Run `load` in one transaction; return its outcome and the materialization's metadata.
 
-    `show` adds metadata of the table's own, read in the same transaction.
+    `show` adds metadata of the table's own: it reads in the same transaction and returns what makes
+    the metadata after it.
 
     Raises:
         dg.Failure: the lake or the warehouse refuses, or lines do not fit; nothing was changed.
@@ -105,17 +106,16 @@ def load_table(
     started = time.perf_counter()
     sessions: list[Session] = []
 
-    def body(session: Session) -> tuple[Result, dict[str, Any]]:
+    def body(session: Session) -> tuple[Result, dict[str, Any], Callable[[], dict[str, Any]]]:
         sessions.append(session)  # a retry has one of its own
         result = load(session)
-        sql = ";\n\n".join(session.statements)
-        shown = show(session) if show else {}
-        metadata = {**shown, **_describe(session, table)}
-        return result, {**metadata, "sql": dg.MetadataValue.md(code_block(sql))}
+        sql = dg.MetadataValue.md(code_block(";\n\n".join(session.statements)))
+        shown = show(session) if show else dict
+        return result, {**_describe(session, table), "sql": sql}, shown
 
     label = f"{context.run.job_name}/{table.name}"
     try:
-        result, metadata = warehouse.transaction(body, label, context.run.run_id)
+        result, metadata, shown = warehouse.transaction(body, label, context.run.run_id)
     except LoadError as error:
         raise dg.Failure(
             str(error), metadata={"bad_lines": bad_lines_table(error)}, allow_retries=False
@@ -125,7 +125,8 @@ def load_table(
         raise dg.Failure(str(error), allow_retries=False) from error
     # The engine knows what the statements took only once they are committed.
     costs = {f"engine/{name}": value for name, value in sessions[-1].costs().items()}
-    return result, {**metadata, **costs, "seconds": round(time.perf_counter() - started, 3)}
+    seconds = round(time.perf_counter() - started, 3)
+    return result, {**shown(), **metadata, **costs, "seconds": seconds}
 
 
 def bad_lines_table(error: LoadError) -> dg.MetadataValue:

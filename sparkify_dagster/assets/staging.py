@@ -62,9 +62,9 @@ def staging_events(
     )
     metadata |= _what_was_done(result)
     if days is None:
-        known = set(daily_partitions().get_partition_keys())
+        partitions = daily_partitions()
         for day, rows in result.days.items():
-            if day.isoformat() in known:
+            if partitions.has_partition_key(day.isoformat()):
                 context.log_event(
                     dg.AssetMaterialization(
                         STAGING_EVENTS.name,

@@ -29,11 +29,11 @@ def refresh_table(
     config: LoadConfig,
     warehouse: WarehouseResource,
     table: Table,
-    show: Callable[[Session], dict[str, Any]] | None = None,
+    show: Callable[[Session], Callable[[], dict[str, Any]]] | None = None,
 ) -> dg.MaterializeResult:
     """Run the load statements of a table; return its materialization.
 
-    `show` reads, after the load, what the materialization shows besides what all tables show.
+    `show` is for what the materialization shows besides what all tables show.
     """
     result, metadata = load_table(
         context,
