@@ -508,6 +508,16 @@ def test_files_however_their_lines_break(loader: Loader) -> None:
     assert sessions == {shape: [0, 1, 2] for shape in shapes}
 
 
+def test_blank_lines_are_no_reason_to_look_at_every_line(tmp_path: Path) -> None:
+    loader = Loader(tmp_path, "fast")
+    lines = [json_lines([event(sessionId=number)]) for number in range(4)]
+    loader.source.write(event_file(DAY), b"\n\n".join(lines[:3]) + b"\n\n")
+    loader.source.write(event_file("2018-11-02"), lines[3] + b"\n")
+    result = loader.load()
+    assert loader.values("session_id") == [(0,), (1,), (2,), (3,)]
+    assert result.objects == {event_file(DAY): 3, event_file("2018-11-02"): 1}
+
+
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 @pytest.mark.parametrize("content", [b"", b"\n", b" \r\n\n", b"\xef\xbb\xbf"])
 def test_files_without_an_object_give_no_rows(loader: Loader, suffix: str, content: bytes) -> None:

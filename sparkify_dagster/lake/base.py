@@ -28,7 +28,7 @@ class SourceFile:
     version: str  # ETag on S3; modification time in nanoseconds in a folder
     day: dt.date | None = None  # of an event file: the day in its name
     content_hash: str | None = None  # SHA-256 of the stored bytes, once read
-    line_count: int | None = None  # JSON objects in it, once read
+    line_count: int | None = None  # once read; mostly the number of JSON objects
 
 
 @dataclass(frozen=True)

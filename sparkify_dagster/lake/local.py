@@ -4,10 +4,10 @@ import gzip
 import hashlib
 import itertools
 import os
-import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from io import FileIO
 from pathlib import Path
 
 from sparkify_dagster.lake.base import (
@@ -21,11 +21,9 @@ from sparkify_dagster.lake.base import (
     is_song_file,
 )
 from sparkify_dagster.lake.jsonpaths import parse_jsonpaths
-from sparkify_dagster.lake.objects import damaged, decompress, split_objects
+from sparkify_dagster.lake.objects import chunks, count_lines, damaged
 
 SONG_LAYOUT = "A/B/C/TR*.json"
-_CHUNK = 4 << 20  # bytes
-_NO_OBJECT = re.compile(rb"\n[^{]")  # a line that does not begin one
 
 
 class LocalLake:
@@ -89,40 +87,24 @@ class LocalLake:
         return [self._folder / file.name for file in files]
 
     def fingerprint(self, file: SourceFile) -> SourceFile:
-        """Return the file with its hash and its number of objects.
+        """Return the file with its hash and its number of lines.
 
         Raises:
             LakeError: it cannot be read, or its compressed data is damaged.
         """
         path = self._folder / file.name
-        digest, lines = hashlib.sha256(), _Lines()
-        compressed = file.name.endswith(".gz")
+        digest = hashlib.sha256()
         try:
             with open(path, "rb", buffering=0) as stream:
-                while chunk := stream.read(_CHUNK):
-                    digest.update(chunk)
-                    if not compressed:
-                        lines.add(chunk)
-            if compressed and file.size:
+                count = count_lines(_digested(stream, digest))
+            if file.name.endswith(".gz") and file.size:
                 with gzip.open(path, "rb") as unpacked:
-                    while chunk := unpacked.read(_CHUNK):
-                        lines.add(chunk)
+                    count = count_lines(chunks(unpacked))
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise damaged(file.name, error) from error
         except OSError as error:
             raise _unreadable(file, error) from error
-        file = replace(file, content_hash=digest.hexdigest())
-        if lines.are_objects:
-            return replace(file, line_count=lines.count)
-        # Blank lines, or objects that span lines: rare enough to look at the text itself.
-        return replace(file, line_count=self._count_objects(file))
-
-    def _count_objects(self, file: SourceFile) -> int:
-        try:
-            content = (self._folder / file.name).read_bytes()
-        except OSError as error:
-            raise _unreadable(file, error) from error
-        return sum(1 for _ in split_objects(decompress(file.name, content)))
+        return replace(file, content_hash=digest.hexdigest(), line_count=count)
 
     def _list(
         self,
@@ -153,26 +135,10 @@ class LocalLake:
         return top
 
 
-class _Lines:
-    """Counts lines, and tells whether each begins an object, over the chunks of a file."""
-
-    def __init__(self) -> None:
-        self.are_objects = True
-        self._breaks = 0
-        self._last = b"\n"
-
-    def add(self, chunk: bytes) -> None:
-        """Count in the next chunk."""
-        begins_well = self._last != b"\n" or chunk[:1] == b"{"
-        # Half the time of counting the lines that begin well.
-        self.are_objects = self.are_objects and begins_well and not _NO_OBJECT.search(chunk)
-        self._breaks += chunk.count(b"\n")
-        self._last = chunk[-1:]
-
-    @property
-    def count(self) -> int:
-        """Return the number of lines, the last with or without a line break."""
-        return self._breaks + (self._last != b"\n")
+def _digested(stream: FileIO, digest: "hashlib._Hash") -> Iterator[bytes]:
+    for chunk in chunks(stream):
+        digest.update(chunk)
+        yield chunk
 
 
 def _walk(top: str) -> Iterator[os.DirEntry[str]]:

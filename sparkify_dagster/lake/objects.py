@@ -4,7 +4,8 @@ import gzip
 import json
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from io import BufferedIOBase, FileIO
 
 from sparkify_dagster.lake.base import LakeError
 
@@ -12,6 +13,7 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BLANK = re.compile(r"[ \t\r\n]+")
 # Where one object may end and another begin on the same line.
 _NEXT_OBJECT = re.compile(rb"}[ \t\r]*{")
+_CHUNK = 4 << 20  # bytes
 _DECODER = json.JSONDecoder()
 
 
@@ -32,6 +34,21 @@ def decompress(name: str, content: bytes) -> bytes:
 def damaged(name: str, error: Exception) -> LakeError:
     """Return the error that says that a file's compressed data cannot be unpacked."""
     return LakeError(f"{name}: damaged gzip data ({error}); put the file into the lake again")
+
+
+def chunks(stream: FileIO | BufferedIOBase) -> Iterator[bytes]:
+    """Yield the content of a file piece by piece."""
+    while chunk := stream.read(_CHUNK):
+        yield chunk
+
+
+def count_lines(content: Iterable[bytes]) -> int:
+    """Return the number of lines, the last with or without a line break."""
+    count, last = 0, b"\n"
+    for chunk in content:
+        count += chunk.count(b"\n")
+        last = chunk[-1:]
+    return count + (last != b"\n")
 
 
 def split_objects(content: bytes) -> Iterator[tuple[int, bytes]]:
