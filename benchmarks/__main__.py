@@ -24,6 +24,7 @@ from benchmarks import report
 from benchmarks.compare import differences
 from benchmarks.lakes import Lake, Size, add_last_day, make_lake, parse_size, without_last_day
 from benchmarks.measure import Command, RunFailed, Sample, interleave, machine, run, say
+from benchmarks.s3 import measure_s3
 from benchmarks.startup import measure_imports, measure_ui
 from benchmarks.subjects import (
     OURS,
@@ -151,6 +152,14 @@ def bench_startup(runs: int) -> dict[str, Any]:
     }
 
 
+def bench_s3(runs: int) -> dict[str, Any]:
+    """Measure the reading of many small files from S3."""
+    lake = make_lake(parse_size("S"))
+    circumstances = _circumstances(lake, runs)
+    say("song files from S3")
+    return {**circumstances, "read": _as_json(measure_s3(runs, lake.folder))}
+
+
 def _subjects(only: Sequence[str]) -> tuple[list[Subject], dict[str, str]]:
     """Return what can be measured here, and why the rest cannot."""
     subjects, skipped = own_subjects(), {}
@@ -251,7 +260,9 @@ def main() -> int:
         "--report", type=Path, default=REPOSITORY / "docs", help="folder of the report (docs)"
     )
     commands = parser.add_subparsers(dest="what", required=True)
-    full = commands.add_parser("full", parents=[common], help="full loads and one new day")
+    full = commands.add_parser(
+        "full", parents=[common], help="full loads and one new day; song files from S3"
+    )
     full.add_argument("sizes", nargs="*", default=["S", "M"], help="S M")
     full.add_argument("--only", nargs="*", default=(), help="of the competitors, just these")
     day = commands.add_parser(
@@ -268,6 +279,7 @@ def main() -> int:
             tasks[f"size-{size.name}"] = lambda size=size: bench_size(
                 size, arguments.runs, arguments.only
             )
+        tasks["s3"] = lambda: bench_s3(arguments.runs)
     if arguments.what == "day":
         tasks["startup"] = lambda: bench_startup(arguments.runs)
         for days in arguments.history:

@@ -25,10 +25,12 @@ class Renderer:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-P", drawing.__file__],  # needs no package but its own
+            # -P: the modules beside it must not hide others of their names.
+            [sys.executable, "-P", drawing.__file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             encoding="utf-8",
+            start_new_session=True,  # an interrupt from the keyboard is for this process to handle
         )
         # One thread, so that requests and answers take turns.
         self._turns = ThreadPoolExecutor(1)
