@@ -6,7 +6,7 @@ A part is newline-delimited JSON: the objects of the files with the key `source_
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sparkify_dagster.lake.base import Lake, SourceFile
@@ -66,7 +66,8 @@ def combine(
             room -= len(record)
             parts[-1].origins.append((file.name, line))
         digest = hashlib.sha256(content).hexdigest()
-        read.append(replace(file, content_hash=digest, line_count=len(objects)))
+        # As `replace` would, in half its time.
+        read.append(SourceFile(file.name, file.size, file.version, file.day, digest, len(objects)))
 
     try:
         lake.read_many(files, take)

@@ -136,11 +136,13 @@ class S3Lake:
 
 def _batches(files: Sequence[SourceFile]) -> Iterator[list[SourceFile]]:
     batch: list[SourceFile] = []
+    size = 0
     for file in files:
-        if batch and (len(batch) >= _BATCH_FILES or _size(batch) + file.size > _BATCH_BYTES):
+        if batch and (len(batch) >= _BATCH_FILES or size + file.size > _BATCH_BYTES):
             yield batch
-            batch = []
+            batch, size = [], 0
         batch.append(file)
+        size += file.size
     if batch:
         yield batch
 
