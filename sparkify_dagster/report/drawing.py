@@ -22,6 +22,16 @@ _NO_XML = re.compile(r"[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 _PALETTE = ["#3b7dd8", "#e8833a"]
 # From nearly nothing to all of it, so that the same steps show on a light and on a dark page.
 _SHADES = ["#3b7dd81a", "#3b7dd8ff"]
+# Drawn by a process before it is asked for anything: to wake the renderer and to find the fonts
+# takes longer than all charts together.
+_FIRST: Specification = {
+    "data": {"values": [{"name": "a", "number": 1}]},
+    "mark": "bar",
+    "encoding": {
+        "x": {"field": "number", "type": "quantitative"},
+        "y": {"field": "name", "type": "nominal"},
+    },
+}
 
 
 def draw_svg(specification: Specification) -> str:
@@ -109,7 +119,7 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 
 def _answer_requests() -> None:
     draw = {"svg": draw_svg, "png": draw_png}
-    draw_svg({"mark": "point"})  # wakes the renderer, which takes longer than all charts together
+    draw_png(_FIRST)
     for line in sys.stdin:
         request = json.loads(line)
         print(json.dumps(draw[request["form"]](request["chart"])), flush=True)
