@@ -10,6 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from benchmarks import s3, subjects
 from benchmarks.compare import differences
 
 from .conftest import REPOSITORY
@@ -75,3 +76,15 @@ def test_empty_job_has_the_shape_of_ours() -> None:
     }
     upstream = {name: set(table.depends_on) & set(TABLES) for name, table in TABLES.items()}
     assert upstream == {table: set(DEPENDENCIES.get(table, [])) for table in SHAPE}
+
+
+def test_song_files_are_read_from_s3_by_the_platform_and_by_plain_gets(
+    sample_lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (s3, subjects):
+        monkeypatch.setattr(module, "WORK", tmp_path)
+    found = s3.measure_s3(2, sample_lake)
+    assert len(found) == 1 + len(s3.AT_A_TIME)
+    for samples in found.values():
+        assert len(samples) == 2
+        assert all(sample.seconds > 0 for sample in samples)

@@ -29,14 +29,17 @@ def one():
 
 results = [dg.materialize([one], instance=instance) for _ in range(10)]
 ids = [result.run_id for result in results]
-engines, settings = set(), set()
+engines, settings, kept = set(), set(), []
 for _ in range(2):
     with storage.index_connection() as connection:
         engines.add(id(connection.engine))
+        kept.append("met before" in connection.info)
+        connection.info["met before"] = True
         settings.add(connection.execute(text("PRAGMA synchronous")).scalar())
 print(json.dumps({
     "runs": ids,
     "engines": len(engines),
+    "kept": kept,
     "synchronous": sorted(settings),
     "events": [[e.dagster_event_type.value for e in storage.get_logs_for_run(i) if e.dagster_event]
                for i in ids],
@@ -81,10 +84,11 @@ def relaxed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[object]]
     return _execute(tmp_path_factory.mktemp("relaxed"), "relaxed")
 
 
-def test_one_engine_a_file_that_does_not_wait_for_the_disk(
+def test_one_connection_a_file_that_does_not_wait_for_the_disk(
     relaxed: dict[str, list[object]],
 ) -> None:
     assert relaxed["engines"] == 1
+    assert relaxed["kept"] == [False, True]
     assert relaxed["synchronous"] == [1]  # NORMAL
 
 
@@ -93,6 +97,7 @@ def test_the_history_is_what_dagster_writes_on_its_own(
 ) -> None:
     plain = _execute(tmp_path)
     assert plain["synchronous"] == [2]  # FULL: else there is nothing to relax
+    assert plain["kept"] == [False, False]
     assert plain["events"] == relaxed["events"]
 
 
