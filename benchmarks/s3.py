@@ -1,6 +1,6 @@
 """How fast song files are read from S3: by the platform, and by nothing but parallel GETs.
 
-    python -m benchmarks.s3 ours|GETS_AT_A_TIME
+    python -m benchmarks.s3 ours|THREADS
 
 Reads all song files of SPARKIFY_LAKE and prints the seconds, without those of connecting and
 listing.
@@ -18,11 +18,11 @@ from tempfile import TemporaryDirectory
 from benchmarks.measure import Command, Sample, interleave, run
 from benchmarks.subjects import OURS, REPOSITORY, WORK, base_environment
 
-AT_A_TIME = (4, 16, 64)  # threads
+THREADS = (4, 16, 64)
 
 
 def measure_s3(runs: int, lake: Path) -> dict[str, list[Sample]]:
-    """Return the seconds of the platform and of plain GETs, so many at a time, in turn."""
+    """Return the seconds of the platform and of plain GETs in so many threads, in turn."""
     words = (sys.executable, "-m", "benchmarks.s3_endpoint", str(lake))
     environment = {**base_environment(), "PYTHONPATH": str(REPOSITORY)}
     with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True) as endpoint:
@@ -36,7 +36,7 @@ def measure_s3(runs: int, lake: Path) -> dict[str, list[Sample]]:
                 "AWS_REGION": "us-east-1",
                 "SPARKIFY_LAKE": "s3://lake",
             }
-            ways = {OURS: "ours", **{f"GETs in {n} threads": str(n) for n in AT_A_TIME}}
+            ways = {OURS: "ours", **{f"GETs in {n} threads": str(n) for n in THREADS}}
             commands = {
                 name: Command(
                     (sys.executable, "-m", "benchmarks.s3", way),
@@ -71,7 +71,7 @@ def _read_ours(location: str) -> float:
         return time.perf_counter() - started
 
 
-def _read_plain(location: str, at_a_time: int) -> float:
+def _read_plain(location: str, threads: int) -> float:
     import obstore
     from obstore.store import S3Store
 
@@ -86,8 +86,8 @@ def _read_plain(location: str, at_a_time: int) -> float:
         return [obstore.get(store, name).bytes().to_bytes() for name in some]
 
     started = time.perf_counter()
-    with ThreadPoolExecutor(at_a_time) as pool:
-        for _ in pool.map(get, [names[at::at_a_time] for at in range(at_a_time)]):
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(get, [names[at::threads] for at in range(threads)]):
             pass
     return time.perf_counter() - started
 

@@ -84,7 +84,7 @@ def test_song_files_are_read_from_s3_by_the_platform_and_by_plain_gets(
     for module in (s3, subjects):
         monkeypatch.setattr(module, "WORK", tmp_path)
     found = s3.measure_s3(2, sample_lake)
-    assert len(found) == 1 + len(s3.AT_A_TIME)
+    assert len(found) == 1 + len(s3.THREADS)
     for samples in found.values():
         assert len(samples) == 2
         assert all(sample.seconds > 0 for sample in samples)

@@ -585,6 +585,34 @@ def test_objects_that_share_a_line_are_all_counted(platform: Platform) -> None:
     assert rows == counted == [(2,)]
 
 
+def test_objects_are_counted_file_by_file_however_their_lines_break(platform: Platform) -> None:
+    """What one file has too many lines of, another lacks; a third has both."""
+    lines = [json_lines([event(sessionId=number)]) for number in range(1, 9)]
+    spanning = lines[5].replace(b",", b",\n")
+    contents = {
+        DAYS[0]: lines[0] + b"\n\n" + lines[1] + b"\n",
+        DAYS[1]: lines[2] + lines[3] + b"\n",
+        DAYS[2]: b"\n" + lines[4] + b"\n" + spanning + b" " + lines[6] + b"\n\n",
+    }
+
+    def counted(*days: str) -> list[tuple[object, ...]]:
+        for day in days:
+            platform.source.write(event_file(day), contents[day])
+        platform.run()
+        platform.assert_as_rebuilt()
+        return select(
+            platform.warehouse,
+            "SELECT file_day::VARCHAR, line_count FROM staging.loaded_files "
+            "WHERE table_name = 'staging_events' ORDER BY file_day",
+        )
+
+    both = [(DAYS[0], 2), (DAYS[1], 2)]
+    assert counted(DAYS[0], DAYS[1])[:2] == both
+    contents[DAYS[0]] = lines[0] + b"\n" + lines[1] + b"\n"
+    assert counted(DAYS[0])[:2] == both
+    assert counted(DAYS[2])[:3] == [*both, (DAYS[2], 3)]
+
+
 def test_a_file_name_that_is_no_utf8_is_named(platform: Platform) -> None:
     folder = os.fsencode(platform.source.folder / "song_data")
     Path(os.fsdecode(folder + b"/TR\xff.json")).write_bytes(json_lines([song(song_id="S9")]))

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -55,7 +56,7 @@ def run(sample_lake: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.fixture(scope="module")
 def renderer() -> Iterator[Renderer]:
-    with Renderer() as process:
+    with closing(Renderer()) as process:
         yield process
 
 
@@ -319,14 +320,14 @@ def test_a_chart_is_drawn_once(renderer: Renderer) -> None:
 
 
 def test_a_renderer_that_ended_says_so_and_leaves_no_process() -> None:
-    with Renderer() as renderer:
+    with closing(Renderer()) as renderer:
         renderer._process.kill()
         with pytest.raises(RendererError, match="ended with status -9"):
             renderer.svg({"mark": "point"})()
         with pytest.raises(RendererError):
             renderer.svg({"mark": "bar"})()
-    with Renderer() as waking:
-        pass
+    waking = Renderer()
+    waking.close()
     assert waking._process.returncode is not None
 
 

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
 from typing import IO, cast
 
 from sparkify_dagster.report import drawing
@@ -49,17 +48,6 @@ class Renderer:
         self._process.kill()
         self._turns.shutdown(cancel_futures=True)
         self._process.communicate()
-
-    def __enter__(self) -> "Renderer":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _begin(self, form: str, chart: Specification) -> Callable[[], str]:
         request = json.dumps({"form": form, "chart": chart})

@@ -111,6 +111,7 @@ def copy_fast(
     except (duckdb.DataError, duckdb.InvalidInputException, duckdb.IOException) as error:
         raise FastCopyRefused(str(error)) from error
     session.run(f"DROP VIEW {plan.landing}")
+    # No file can make up for another: two objects on a line are refused, so each row is a line.
     if rows == _line_count(source, paths):
         return CopyResult(rows=rows)
     objects = _object_counts(source, paths)
