@@ -9,6 +9,7 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
+from sparkify_dagster.assets.common import markdown_table
 from sparkify_dagster.loading.schema import created_name
 from sparkify_dagster.tables import TABLES, VIEWS, Table, read_columns
 from sparkify_dagster.warehouse.statements import read_statement, render
@@ -100,6 +101,20 @@ def test_columns_are_read_as_a_sql_parser_reads_them(table: Table) -> None:
     columns = read_columns(f"{table.folder}/create")
     assert [(column.name, column.required) for column in columns] == parsed
     assert all(column.description for column in columns)
+
+
+@pytest.mark.parametrize(
+    "line_break", ["\n", "\r", "\r\n", "\x0b", "\x0c", "\x1c", "\x85", "\u2028"]
+)
+def test_a_row_of_a_markdown_table_is_one_line(line_break: str) -> None:
+    """The logs hold names with such characters: UTF-8 read as Latin-1."""
+    table = markdown_table(("name", "plays"), [(f"a{line_break}b|c", 1), (None, 2)])
+    assert table.splitlines() == [
+        "| name | plays |",
+        "| --- | --- |",
+        "| a b\\|c | 1 |",
+        "|  | 2 |",
+    ]
 
 
 def test_every_materialization_carries_its_facts(defs: dg.Definitions) -> None:

@@ -169,4 +169,4 @@ def _describe(session: Session, table: Table) -> dict[str, Any]:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return str(value).replace("|", "\\|").replace("\n", " ")
+    return " ".join(str(value).splitlines()).replace("|", "\\|")
