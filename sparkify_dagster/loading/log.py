@@ -1,6 +1,7 @@
 """Who changed what: the loads of a table and how far its readers have taken them in."""
 
 import datetime as dt
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sparkify_dagster.warehouse.base import Session
@@ -27,6 +28,9 @@ class Unseen:
         return self.is_full or self.latest_id > self.seen_id
 
 
+_NEVER_LOADED = Unseen(0, 0, is_full=True)
+
+
 def last_load(session: Session, table: str) -> Load:
     """Return a table's latest load; before the first, one numbered 0 that counts as full."""
     rows = session.query("bookkeeping/last_load", table_name=table)
@@ -44,24 +48,24 @@ def record_load(session: Session, table: str, load: Load, run_id: str) -> None:
     )
 
 
-def unseen(session: Session, reader: str, source: str) -> Unseen:
-    """Return what `reader` has not taken in of the loads of `source`."""
-    latest = last_load(session, source).load_id
-    seen = session.query("bookkeeping/seen_load", table_name=reader, source_table=source)
-    if not seen:
-        return Unseen(0, latest, is_full=True)
-    seen_id = int(seen[0]["load_id"])
-    rows = session.query("bookkeeping/loads_since", table_name=source, seen_id=seen_id)
-    return Unseen(seen_id, latest, is_full=any(row["is_full"] for row in rows))
+def unseen(session: Session, reader: str, sources: Sequence[str]) -> dict[str, Unseen]:
+    """Return what `reader` has not taken in of the loads of each of its sources."""
+    found = {
+        row["source_table"]: Unseen(
+            int(row["seen_id"]), int(row["latest_id"]), is_full=bool(row["is_full"])
+        )
+        for row in session.query("bookkeeping/unseen_loads", table_name=reader)
+    }
+    return {source: found.get(source, _NEVER_LOADED) for source in sources}
 
 
-def record_seen(session: Session, reader: str, source: str, load_id: int) -> None:
-    """Write down how far `reader` has taken in the loads of `source`."""
-    session.execute("bookkeeping/forget_seen", table_name=reader, source_table=source)
+def record_seen(session: Session, reader: str, loads: Mapping[str, int]) -> None:
+    """Write down which load of each of its sources `reader` has taken in last."""
+    session.execute("bookkeeping/forget_seen", table_name=reader)
     session.insert(
         "staging.loads_seen",
         ("table_name", "source_table", "load_id"),
-        [(reader, source, load_id)],
+        [(reader, source, load_id) for source, load_id in loads.items()],
     )
 
 

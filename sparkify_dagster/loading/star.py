@@ -37,7 +37,7 @@ def refresh(session: Session, table: Table, full_refresh: bool, run_id: str) -> 
     changed, and where a table upstream was replaced as a whole.
     """
     prepare(session)
-    pending = {source: unseen(session, table.name, source) for source in sources(table)}
+    pending = unseen(session, table.name, sources(table))
     is_full = (
         full_refresh
         or not is_current(session, table)
@@ -59,8 +59,7 @@ def refresh(session: Session, table: Table, full_refresh: bool, run_id: str) -> 
         session.execute(statement, **parameters)
     if has_statement(changes):
         session.execute(changes, **parameters)
-    for source, found in pending.items():
-        record_seen(session, table.name, source, found.latest_id)
+    record_seen(session, table.name, {source: found.latest_id for source, found in pending.items()})
     record_load(session, table.name, load, run_id)
     mark_current(session, table)
     return RefreshResult(is_full, changed=True)

@@ -1,2 +1,2 @@
 DELETE FROM staging.loads_seen
-WHERE table_name = :table_name AND source_table = :source_table
+WHERE table_name = :table_name
