@@ -27,7 +27,7 @@ class SourceFile:
     size: int  # bytes as stored
     version: str  # ETag on S3; modification time in nanoseconds in a folder
     day: dt.date | None = None  # of an event file: the day in its name
-    content_hash: str | None = None  # SHA-256 of the stored bytes, once read
+    content_hash: str | None = None  # XXH3-128 of the stored bytes, once read
     line_count: int | None = None  # once read; mostly the number of JSON objects
 
 

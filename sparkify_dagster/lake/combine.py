@@ -3,11 +3,12 @@
 A part is newline-delimited JSON: the objects of the files with the key `source_file` put first.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import xxhash
 
 from sparkify_dagster.lake.base import Lake, SourceFile
 from sparkify_dagster.lake.objects import decompress, split_objects
@@ -65,7 +66,7 @@ def combine(
             output.write(record)
             room -= len(record)
             parts[-1].origins.append((file.name, line))
-        digest = hashlib.sha256(content).hexdigest()
+        digest = xxhash.xxh3_128_hexdigest(content)
         # As `replace` would, in half its time.
         read.append(SourceFile(file.name, file.size, file.version, file.day, digest, len(objects)))
 

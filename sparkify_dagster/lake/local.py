@@ -1,7 +1,6 @@
 """A lake in a local folder."""
 
 import gzip
-import hashlib
 import itertools
 import os
 import zlib
@@ -9,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from io import FileIO
 from pathlib import Path
+
+import xxhash
 
 from sparkify_dagster.lake.base import (
     JSONPATHS_NAME,
@@ -93,7 +94,7 @@ class LocalLake:
             LakeError: it cannot be read, or its compressed data is damaged.
         """
         path = self._folder / file.name
-        digest = hashlib.sha256()
+        digest = xxhash.xxh3_128()
         try:
             with open(path, "rb", buffering=0) as stream:
                 count = count_lines(_digested(stream, digest))
@@ -135,7 +136,7 @@ class LocalLake:
         return top
 
 
-def _digested(stream: FileIO, digest: "hashlib._Hash") -> Iterator[bytes]:
+def _digested(stream: FileIO, digest: xxhash.xxh3_128) -> Iterator[bytes]:
     for chunk in chunks(stream):
         digest.update(chunk)
         yield chunk

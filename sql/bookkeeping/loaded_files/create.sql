@@ -5,7 +5,7 @@ CREATE TABLE IF NOT EXISTS staging.loaded_files (
     file_day DATE,                      -- the day in an event file's name, NULL for songs
     size_bytes BIGINT NOT NULL,         -- as listed, before decompression
     version VARCHAR(128) NOT NULL,      -- ETag on S3, modification time in nanoseconds in a folder
-    content_hash VARCHAR(64),           -- SHA-256 of the content, where the loader read it itself
+    content_hash VARCHAR(64),           -- XXH3-128 of the content, where the loader read it itself
     line_count BIGINT,                  -- objects the loader counted in the file, NULL where it did not
     row_count BIGINT NOT NULL,          -- rows the file gave
     run_id VARCHAR(64) NOT NULL,        -- the run that loaded it
