@@ -37,7 +37,7 @@ def engagement(data: Data) -> list[Specification]:
     days = sorted(data["daily_engagement"], key=lambda row: row["day"])
     plays = {
         "title": "Plays a day",
-        "data": {"values": days},
+        "data": _values(days, "day", "paid_plays", "free_plays"),
         "transform": [{"fold": ["paid_plays", "free_plays"], "as": ["kind", "played"]}],
         "mark": {"type": "bar"},
         "encoding": {
@@ -48,7 +48,7 @@ def engagement(data: Data) -> list[Specification]:
     }
     users = {
         "title": "Active users",
-        "data": {"values": days},
+        "data": _values(days, "day", "active_users", "weekly_active_users"),
         "transform": [{"fold": ["active_users", "weekly_active_users"], "as": ["kind", "users"]}],
         "mark": _line(days),
         "encoding": {
@@ -59,7 +59,7 @@ def engagement(data: Data) -> list[Specification]:
     }
     sessions = {
         "title": "Sessions a day",
-        "data": {"values": days},
+        "data": _values(days, "day", "sessions"),
         "mark": _line(days),
         "encoding": {
             "x": _day_axis(),
@@ -68,7 +68,7 @@ def engagement(data: Data) -> list[Specification]:
     }
     length = {
         "title": "Plays per session",
-        "data": {"values": days},
+        "data": _values(days, "day", "plays_per_session"),
         "mark": _line(days),
         "encoding": {
             "x": _day_axis(),
@@ -242,7 +242,7 @@ def coverage(data: Data) -> list[Specification]:
     return [
         {
             "title": "Share of plays found in the catalogue",
-            "data": {"values": days},
+            "data": _values(days, "day", "matched_share"),
             "mark": _line(days),
             "encoding": {
                 "x": _day_axis(),
@@ -254,6 +254,11 @@ def coverage(data: Data) -> list[Specification]:
             },
         }
     ]
+
+
+def _values(rows: list[Record], *fields: str) -> Record:
+    """Return the data of a chart: what it shows of each row, as all of it goes to the renderer."""
+    return {"values": [{field: row[field] for field in fields} for row in rows]}
 
 
 def _bars(title: str, rows: list[tuple[str, int]]) -> Specification:
