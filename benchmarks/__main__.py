@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
@@ -46,6 +46,24 @@ class Differs(Exception):
     """Two warehouses that have to be equal are not."""
 
 
+@dataclass(frozen=True)
+class NewDay:
+    """A day that arrives on top of a loaded history, as often as it is asked for."""
+
+    label: str
+    lake: Lake  # the history and the new day
+
+    def command(self, subject: Subject) -> Command:
+        """Return the process that loads the day, the history being as it was before."""
+        _restore(subject, self.label)
+        day, after = self.lake.last_day, self.lake.day_after
+        return subject.command(self.lake.folder, day, after, self.label, True)
+
+    def load(self, subject: Subject) -> Sample:
+        """Load the day."""
+        return run(self.command(subject))
+
+
 def bench_size(size: Size, runs: int, only: Sequence[str]) -> dict[str, Any]:
     """Measure all subjects on one size: a full load, then one new day."""
     lake = make_lake(size)
@@ -53,40 +71,22 @@ def bench_size(size: Size, runs: int, only: Sequence[str]) -> dict[str, Any]:
     subjects, skipped = _subjects(only)
     versions = _versions(subjects)
     shutil.rmtree(WORK / "homes", ignore_errors=True)
-
-    def full(subject: Subject, on: Lake, after: str) -> Sample:
-        _remove(subject.warehouse)
-        return run(subject.command(on.folder, on.last_day, after, size.name, False))
-
     say(f"{size.name}: warming up, comparing the tables")
     for subject in list(subjects):
         try:
-            full(subject, lake, lake.day_after)
+            _load(subject, lake, lake.day_after, size.name)
         except RunFailed as error:
             _skip(subject, subjects, skipped, error)
     _compare(subjects)
     say(f"{size.name}: full load")
     samples = interleave(
-        runs, {s.name: lambda s=s: full(s, lake, lake.day_after) for s in subjects}
+        runs,
+        {s.name: lambda s=s: _load(s, lake, lake.day_after, size.name) for s in subjects},
     )
-
-    say(f"{size.name}: one new day, warming up, comparing the tables")
-    growing = without_last_day(lake)
-    for subject in subjects:
-        full(subject, growing, growing.last_day)
-        _keep(subject)
-    add_last_day(growing, lake)
-
-    def new_day(subject: Subject) -> Sample:
-        _restore(subject)
-        return run(subject.command(growing.folder, lake.last_day, lake.day_after, size.name, True))
-
-    for subject in subjects:
-        new_day(subject)
-    _compare(subjects)
+    new_day = _prepare_new_day(lake, size.name, subjects)
     say(f"{size.name}: one new day")
-    day_samples = interleave(runs, {s.name: lambda s=s: new_day(s) for s in subjects})
-    shutil.rmtree(growing.folder)
+    day_samples = interleave(runs, {s.name: lambda s=s: new_day.load(s) for s in subjects})
+    shutil.rmtree(new_day.lake.folder)
     return {
         **circumstances,
         "versions": versions,
@@ -96,47 +96,68 @@ def bench_size(size: Size, runs: int, only: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def bench_history(days: int, events_per_day: int, songs: int, runs: int) -> dict[str, Any]:
-    """Measure one new day on top of so many days: seconds, and rows written and scanned."""
-    lake = make_lake(Size(f"history-{days}", days + 1, events_per_day, songs))
-    circumstances = _circumstances(lake, runs)
+def bench_histories(
+    histories: Sequence[int], events_per_day: int, songs: int, runs: int
+) -> dict[str, Any]:
+    """Measure one new day on top of so many days each: seconds, and rows written and scanned."""
+    lakes = {
+        days: make_lake(Size(f"history-{days}", days + 1, events_per_day, songs))
+        for days in histories
+    }
+    circumstances = _circumstances(lakes[max(histories)], runs)
     subjects = own_subjects()
-    label = f"history-{days}"
-    growing = without_last_day(lake)
     shutil.rmtree(WORK / "homes", ignore_errors=True)
-    say(f"{label}: loading the history")
+    new_days = {
+        days: _prepare_new_day(lake, f"history-{days}", subjects) for days, lake in lakes.items()
+    }
+    say("one new day")
+    # The histories take turns, too: one is held against the other.
+    samples = interleave(
+        runs,
+        {
+            f"{new_day.label} {s.name}": lambda s=s, new_day=new_day: new_day.load(s)
+            for new_day in new_days.values()
+            for s in subjects
+        },
+    )
+    found = {}
+    for days, new_day in new_days.items():
+        of_day = {s.name: samples[f"{new_day.label} {s.name}"] for s in subjects}
+        found[days] = {
+            "day": _as_json(of_day),
+            "rows": _count_rows(new_day.command(subjects[0])),
+            "new_events": len(new_day.lake.last_file.read_bytes().splitlines()),
+        }
+        shutil.rmtree(new_day.lake.folder)
+    return {**circumstances, "versions": _versions(subjects), "histories": found}
+
+
+def _load(subject: Subject, lake: Lake, after: str, label: str) -> Sample:
+    _remove(subject.warehouse)
+    return run(subject.command(lake.folder, lake.last_day, after, label, False))
+
+
+def _prepare_new_day(lake: Lake, label: str, subjects: Sequence[Subject]) -> NewDay:
+    """Load all but the last day, let it arrive, and see that all make the same of it."""
+    say(f"{label}: one new day, warming up, comparing the tables")
+    growing = without_last_day(lake)
     for subject in subjects:
-        _remove(subject.warehouse)
-        run(subject.command(growing.folder, lake.last_day, lake.last_day, label, False))
-        _keep(subject)
+        _load(subject, growing, growing.last_day, label)
+        _keep(subject, label)
     add_last_day(growing, lake)
-
-    def command(subject: Subject) -> Command:
-        return subject.command(growing.folder, lake.last_day, lake.day_after, label, True)
-
-    def new_day(subject: Subject) -> Sample:
-        _restore(subject)
-        return run(command(subject))
-
+    new_day = NewDay(label, growing)
     for subject in subjects:
-        new_day(subject)
+        new_day.load(subject)
     _compare(subjects)
-    say(f"{label}: one new day")
-    samples = interleave(runs, {s.name: lambda s=s: new_day(s) for s in subjects})
-    ours = subjects[0]
-    _restore(ours)
+    return new_day
+
+
+def _count_rows(plain: Command) -> dict[str, list[int]]:
+    """Return the rows that the platform's run writes and scans, by table."""
     counted = WORK / "rows.json"
-    plain = command(ours)
     words = [sys.executable, "-m", "benchmarks.rows", str(counted)]
     run(Command(words, plain.environment, plain.folder, plain.log))
-    shutil.rmtree(growing.folder)
-    return {
-        **circumstances,
-        "versions": _versions(subjects),
-        "day": _as_json(samples),
-        "rows": json.loads(counted.read_text()),
-        "new_events": len(lake.last_file.read_bytes().splitlines()),
-    }
+    return json.loads(counted.read_text())
 
 
 def bench_startup(runs: int) -> dict[str, Any]:
@@ -203,8 +224,8 @@ def _compare(subjects: Sequence[Subject]) -> None:
         say(f"  {other.name}: the same seven tables")
 
 
-def _kept(subject: Subject) -> Path:
-    return subject.warehouse.with_suffix(".before")
+def _kept(subject: Subject, label: str) -> Path:
+    return subject.warehouse.with_suffix(f".before-{label}")
 
 
 def _remove(warehouse: Path) -> None:
@@ -213,15 +234,15 @@ def _remove(warehouse: Path) -> None:
         warehouse.with_suffix(suffix).unlink(missing_ok=True)
 
 
-def _keep(subject: Subject) -> None:
+def _keep(subject: Subject, label: str) -> None:
     if subject.has_tables:
-        shutil.copyfile(subject.warehouse, _kept(subject))
+        shutil.copyfile(subject.warehouse, _kept(subject, label))
 
 
-def _restore(subject: Subject) -> None:
+def _restore(subject: Subject, label: str) -> None:
     if subject.has_tables:
         _remove(subject.warehouse)
-        shutil.copyfile(_kept(subject), subject.warehouse)
+        shutil.copyfile(_kept(subject, label), subject.warehouse)
 
 
 def _circumstances(lake: Lake, runs: int) -> dict[str, Any]:
@@ -285,10 +306,9 @@ def main() -> int:
         tasks["s3"] = bench_s3
     if arguments.what == "day":
         tasks["startup"] = lambda: bench_startup(arguments.runs)
-        for days in arguments.history:
-            tasks[f"history-{days}"] = lambda days=days: bench_history(
-                days, arguments.events_per_day, arguments.songs, arguments.runs
-            )
+        tasks["histories"] = lambda: bench_histories(
+            arguments.history, arguments.events_per_day, arguments.songs, arguments.runs
+        )
     for name, task in tasks.items():
         _record(name, task())
     found = {path.stem: json.loads(path.read_text()) for path in RESULTS.glob("*.json")}

@@ -47,12 +47,8 @@ def write(results: dict[str, Result], folder: Path) -> str:
         for name, result in sorted(results.items(), key=lambda item: _events(item[1]))
         if name.startswith("size-")
     }
-    histories = {
-        int(name.removeprefix("history-")): result
-        for name, result in results.items()
-        if name.startswith("history-")
-    }
-    histories = dict(sorted(histories.items()))
+    measured = results.get("histories", {}).get("histories", {})
+    histories = {int(days): measured[days] for days in sorted(measured, key=int)}
     parts = ["# Benchmark", _HOW]
     if sizes:
         (folder / "benchmark.png").write_bytes(_chart(sizes))
@@ -134,14 +130,10 @@ def _goals(
         yield from _with_and_without(text, 1.3, _seconds(result["day"]), EMPTY)
     if len(histories) > 1:
         first, *_, last = histories
+        least, most = (_seconds(histories[days]["day"]) for days in (first, last))
         for name, rest in _VARIANTS:
-            # Both against the empty job of their own turns, as they were measured at other times.
-            least, most = (
-                ratios(seconds[name], seconds[EMPTY])
-                for seconds in (_seconds(histories[days]["day"]) for days in (first, last))
-            )
             text = f"One new day after {last:,} days / after {first:,} days{rest}"
-            yield Goal(text, 1.1, [median(most) / median(least)])
+            yield Goal(text, 1.1, ratios(most[name], least[name]))
     if startup:
         theirs, ours = _seconds(startup["imports"]).values()
         yield Goal("Import of the definitions / import dagster", 1.2, ratios(ours, theirs))
