@@ -13,7 +13,7 @@ from moto.server import ThreadedMotoServer
 
 from sparkify_dagster.lake.local import LocalLake
 from sparkify_dagster.lake.s3 import S3Lake
-from sparkify_dagster.loading.log import last_load
+from sparkify_dagster.loading.log import changed_days, last_load
 from sparkify_dagster.loading.schema import created_name
 from sparkify_dagster.loading.staging import load_events, load_songs
 from sparkify_dagster.loading.star import refresh
@@ -192,9 +192,10 @@ def numbers(session: Session) -> dict[str, list[dict[str, Any]]]:
     """Return what every check and every report of sql/ says."""
     found = {}
     for one in TABLES.values():
-        load_id = last_load(session, one.name).load_id
+        load = last_load(session, one.changes_from)
+        days = changed_days(session, one.changes_from, load)
         for whole in (True, False):
-            rows = session.query(f"checks/{one.name}", whole_table=whole, load_id=load_id)
+            rows = session.query(f"checks/{one.name}", whole_table=whole, **days)
             found[f"checks/{one.name}, {whole}"] = rows
     for path in sorted((SQL_ROOT / "report").glob("*.sql")):
         found[f"report/{path.stem}"] = session.query(f"report/{path.stem}")

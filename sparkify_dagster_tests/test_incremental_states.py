@@ -27,7 +27,7 @@ from hypothesis.stateful import (
 
 from sparkify_dagster.lake.base import LakeError
 from sparkify_dagster.lake.local import LocalLake
-from sparkify_dagster.loading.log import last_load
+from sparkify_dagster.loading.log import changed_days, last_load
 from sparkify_dagster.tables import TABLES, Check, Table
 from sparkify_dagster.warehouse.base import (
     CopyResult,
@@ -511,9 +511,10 @@ def _check_numbers(session: Session) -> list[tuple[Table, Check, list[Any]]]:
     result = []
     for name in RUN_TABLES:
         table = TABLES[name]
-        load_id = last_load(session, table.changes_from).load_id
+        load = last_load(session, table.changes_from)
+        days = changed_days(session, table.changes_from, load)
         for whole_table in (True, False):
-            numbers = session.query(f"checks/{name}", whole_table=whole_table, load_id=load_id)[0]
+            numbers = session.query(f"checks/{name}", whole_table=whole_table, **days)[0]
             for check in table.checks:
                 result.append((table, check, [numbers[key] or 0 for key in check.numbers]))
     return result

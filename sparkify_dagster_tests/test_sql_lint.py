@@ -35,11 +35,11 @@ TRANSLATED = [n for n in NAMES if not n.startswith(ENGINE_OWN) and n not in COPI
 # What callers fill in, by name.
 VALUES = {
     "table_name": "songs",
-    "source_table": "staging_songs",
     "is_full": False,
     "whole_table": True,
     "load_id": 7,
-    "seen_id": 6,
+    "first_day": dt.date(2018, 11, 1),
+    "last_day": dt.date(2018, 11, 30),
     "load_version": "3f",
     "file_name": "song_data/A/B/C/TRABCDE128F0000000.json",
     "version": "5d41402abc4b2a76b9719d911017c592",

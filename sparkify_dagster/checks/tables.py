@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from sparkify_dagster.loading.log import last_load
+from sparkify_dagster.loading.log import changed_days, last_load
 from sparkify_dagster.resources import WarehouseResource
 from sparkify_dagster.tables import TABLES, Check, Table
 from sparkify_dagster.warehouse.base import Session
@@ -27,14 +27,15 @@ class Numbers:
 def query_numbers(session: Session, table: Table, along_with_load: bool) -> Numbers:
     """Run the check query of a table.
 
-    A large table is checked where its latest load changed it, if the checks run along with that
-    load; run on their own, they look at all of it.
+    A large table is checked from the first to the last day that its latest load changed, if the
+    checks run along with that load; run on their own, they look at all of it.
     """
     looked_at = TABLES[table.changes_from].qualified_name
     count = int(session.run(f"SELECT COUNT(*) FROM {looked_at}")[0][0])  # noqa: S608
     load = last_load(session, table.changes_from)
     whole = not along_with_load or load.is_full or count <= WHOLE_TABLE_ROWS
-    found = session.query(f"checks/{table.name}", whole_table=whole, load_id=load.load_id)
+    days = changed_days(session, table.changes_from, load)
+    found = session.query(f"checks/{table.name}", whole_table=whole, **days)
     return Numbers(found[0], whole)
 
 

@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sparkify_dagster.warehouse.base import Session
 
@@ -35,6 +36,11 @@ def last_load(session: Session, table: str) -> Load:
     """Return a table's latest load; before the first, one numbered 0 that counts as full."""
     rows = session.query("bookkeeping/last_load", table_name=table)
     return Load(int(rows[0]["load_id"]), bool(rows[0]["is_full"])) if rows else Load(0, True)
+
+
+def changed_days(session: Session, table: str, load: Load) -> dict[str, Any]:
+    """Return `first_day` and `last_day` that a load changed; None where it changed them all."""
+    return session.query("bookkeeping/changed_days", table_name=table, load_id=load.load_id)[0]
 
 
 def record_load(session: Session, table: str, load: Load, run_id: str) -> None:

@@ -1,4 +1,5 @@
--- Days are compared one by one: all of them, or those that the latest load of songplays changed.
+-- Days are compared one by one: all of them, or those between the first and the last
+-- that the latest load of songplays changed.
 SELECT
     (SELECT COALESCE(SUM(plays), 0) FROM analytics.daily_engagement) AS total_plays,
     (SELECT COUNT(*) FROM analytics.songplays) AS songplays_rows,
@@ -27,11 +28,7 @@ FROM (
     FROM analytics.daily_engagement
     WHERE
         :whole_table
-        OR day IN (
-            SELECT changed_day
-            FROM staging.load_changes
-            WHERE table_name = 'songplays' AND load_id = :load_id
-        )
+        OR day BETWEEN CAST(:first_day AS DATE) AND CAST(:last_day AS DATE)
 ) AS summed
 FULL JOIN (
     SELECT
@@ -41,10 +38,9 @@ FULL JOIN (
     FROM analytics.songplays
     WHERE
         :whole_table
-        OR CAST(start_time AS DATE) IN (
-            SELECT changed_day
-            FROM staging.load_changes
-            WHERE table_name = 'songplays' AND load_id = :load_id
+        OR (
+            start_time >= CAST(:first_day AS DATE)
+            AND start_time < CAST(:last_day AS DATE) + 1
         )
     GROUP BY CAST(start_time AS DATE)
 ) AS counted

@@ -1,4 +1,5 @@
--- Plays are looked at as a whole, or for the days that the latest load of songplays changed.
+-- Plays are looked at as a whole, or for the days between the first and the last that
+-- the latest load of songplays changed.
 SELECT
     (
         SELECT COUNT(*)
@@ -20,10 +21,9 @@ SELECT
                 user_id NOT IN (SELECT user_id FROM analytics.level_changes)
                 AND (
                     :whole_table
-                    OR CAST(start_time AS DATE) IN (
-                        SELECT changed_day
-                        FROM staging.load_changes
-                        WHERE table_name = 'songplays' AND load_id = :load_id
+                    OR (
+                        start_time >= CAST(:first_day AS DATE)
+                        AND start_time < CAST(:last_day AS DATE) + 1
                     )
                 )
             GROUP BY user_id

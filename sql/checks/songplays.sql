@@ -1,4 +1,5 @@
--- Looks at the whole table, or at the days (UTC, of start_time) that the latest load changed.
+-- Looks at the whole table, or at the days (UTC, of start_time) between the first and the
+-- last that the latest load changed.
 SELECT
     COUNT(*) AS row_count,
     (
@@ -8,10 +9,9 @@ SELECT
             page = 'NextSong'
             AND (
                 :whole_table
-                OR CAST(ts AS DATE) IN (
-                    SELECT changed_day
-                    FROM staging.load_changes
-                    WHERE table_name = 'songplays' AND load_id = :load_id
+                OR (
+                    ts >= CAST(:first_day AS DATE)
+                    AND ts < CAST(:last_day AS DATE) + 1
                 )
             )
     ) AS expected_row_count,
@@ -32,8 +32,7 @@ LEFT JOIN (SELECT DISTINCT artist_id FROM analytics.artists) AS artists
     ON plays.artist_id = artists.artist_id
 WHERE
     :whole_table
-    OR CAST(plays.start_time AS DATE) IN (
-        SELECT changed_day
-        FROM staging.load_changes
-        WHERE table_name = 'songplays' AND load_id = :load_id
+    OR (
+        plays.start_time >= CAST(:first_day AS DATE)
+        AND plays.start_time < CAST(:last_day AS DATE) + 1
     )

@@ -19,8 +19,4 @@ SELECT
 FROM staging.staging_events
 WHERE
     :whole_table
-    OR file_day IN (
-        SELECT changed_day
-        FROM staging.load_changes
-        WHERE table_name = 'staging_events' AND load_id = :load_id
-    )
+    OR file_day BETWEEN CAST(:first_day AS DATE) AND CAST(:last_day AS DATE)

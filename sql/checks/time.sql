@@ -1,4 +1,5 @@
--- Looks at the whole table, or at the days that the latest load of songplays changed.
+-- Looks at the whole table, or at the days between the first and the last that the
+-- latest load of songplays changed.
 SELECT
     COALESCE(SUM(moments.copies), 0) AS row_count,
     COUNT(played.start_time) AS expected_row_count,
@@ -16,10 +17,9 @@ FROM (
     FROM analytics.time
     WHERE
         :whole_table
-        OR CAST(start_time AS DATE) IN (
-            SELECT changed_day
-            FROM staging.load_changes
-            WHERE table_name = 'songplays' AND load_id = :load_id
+        OR (
+            start_time >= CAST(:first_day AS DATE)
+            AND start_time < CAST(:last_day AS DATE) + 1
         )
     GROUP BY start_time
 ) AS moments
@@ -28,10 +28,9 @@ FULL JOIN (
     FROM analytics.songplays
     WHERE
         :whole_table
-        OR CAST(start_time AS DATE) IN (
-            SELECT changed_day
-            FROM staging.load_changes
-            WHERE table_name = 'songplays' AND load_id = :load_id
+        OR (
+            start_time >= CAST(:first_day AS DATE)
+            AND start_time < CAST(:last_day AS DATE) + 1
         )
 ) AS played
     ON moments.start_time = played.start_time

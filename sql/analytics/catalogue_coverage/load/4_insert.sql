@@ -18,7 +18,10 @@ FROM (
         COUNT(*) AS plays,
         COUNT(song_id) AS matched_plays
     FROM analytics.songplays
-    WHERE CAST(start_time AS DATE) IN (SELECT play_day FROM pending_days)
+    WHERE
+        start_time >= (SELECT MIN(play_day) FROM pending_days)
+        AND start_time < (SELECT MAX(play_day) + 1 FROM pending_days)
+        AND CAST(start_time AS DATE) IN (SELECT play_day FROM pending_days)
     GROUP BY CAST(start_time AS DATE)
 ) AS days
 LEFT JOIN (

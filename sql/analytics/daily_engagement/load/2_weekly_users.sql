@@ -15,9 +15,10 @@ FROM (
         FROM analytics.songplays
         WHERE
             :is_full
-            OR CAST(start_time AS DATE) BETWEEN
-            (SELECT MIN(play_day) FROM pending_days) - 6
-            AND (SELECT MAX(play_day) FROM pending_days)
+            OR (
+                start_time >= (SELECT MIN(play_day) - 6 FROM pending_days)
+                AND start_time < (SELECT MAX(play_day) + 1 FROM pending_days)
+            )
     ) AS listeners
     CROSS JOIN (
         SELECT 0 AS days

@@ -25,7 +25,10 @@ FROM (
         SUM(CASE WHEN level = 'free' THEN 1 ELSE 0 END) AS free_plays,
         COUNT(DISTINCT CASE WHEN level = 'paid' THEN user_id END) AS paid_users
     FROM analytics.songplays
-    WHERE CAST(start_time AS DATE) IN (SELECT play_day FROM pending_days)
+    WHERE
+        start_time >= (SELECT MIN(play_day) FROM pending_days)
+        AND start_time < (SELECT MAX(play_day) + 1 FROM pending_days)
+        AND CAST(start_time AS DATE) IN (SELECT play_day FROM pending_days)
     GROUP BY CAST(start_time AS DATE)
 ) AS days
 INNER JOIN weekly_users

@@ -1,3 +1,4 @@
+-- The bounds of start_time spare the engine the blocks of other months.
 INSERT INTO staging.listener_months (play_month, user_id, level, location, plays)
 SELECT
     play_month,
@@ -12,6 +13,7 @@ FROM (
         level,
         location
     FROM analytics.songplays
+    WHERE :is_full OR start_time >= (SELECT MIN(play_month) FROM pending_months)
 ) AS plays_by_month
 WHERE :is_full OR play_month IN (SELECT play_month FROM pending_months)
 GROUP BY play_month, user_id, level, location

@@ -1,3 +1,4 @@
+-- The bounds of start_time spare the engine the blocks of other months.
 INSERT INTO staging.song_months (
     play_month, title, artist_name, plays, paid_plays, matched_plays,
     first_played_at, last_played_at
@@ -20,6 +21,7 @@ FROM (
         song_id,
         start_time
     FROM analytics.songplays
+    WHERE :is_full OR start_time >= (SELECT MIN(play_month) FROM pending_months)
 ) AS plays_by_month
 WHERE :is_full OR play_month IN (SELECT play_month FROM pending_months)
 GROUP BY play_month, title, artist_name

@@ -1,3 +1,4 @@
+-- The bounds of start_time spare the engine the blocks of other days; the cast alone does not.
 INSERT INTO analytics.time (start_time, hour, day, week, month, year, weekday)
 SELECT
     start_time,
@@ -10,5 +11,11 @@ SELECT
 FROM (
     SELECT DISTINCT start_time
     FROM analytics.songplays
-    WHERE :is_full OR CAST(start_time AS DATE) IN (SELECT play_day FROM pending_days)
+    WHERE
+        :is_full
+        OR (
+            start_time >= (SELECT MIN(play_day) FROM pending_days)
+            AND start_time < (SELECT MAX(play_day) + 1 FROM pending_days)
+            AND CAST(start_time AS DATE) IN (SELECT play_day FROM pending_days)
+        )
 ) AS moments
