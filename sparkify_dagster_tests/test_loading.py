@@ -13,6 +13,7 @@ import duckdb
 import pytest
 import xxhash
 
+from sparkify_dagster.checks import tables as checks
 from sparkify_dagster.lake.base import LakeError
 from sparkify_dagster.lake.local import LocalLake
 from sparkify_dagster.loading.schema import reset
@@ -661,3 +662,61 @@ def test_a_truncated_day_fails_and_loads_when_it_is_whole(platform: Platform) ->
     platform.run()
     assert platform.sessions() == [0, 0, 2, 2, 40, 41]
     platform.assert_as_rebuilt()
+
+
+# --- what the checks look at
+
+# A check of a table, and what it has to find on a day.
+FAULTS = {
+    "staging_events": ("level_domain", "UPDATE staging.staging_events SET level = '-'", "file_day"),
+    "songplays": ("row_count", "DELETE FROM analytics.songplays", "CAST(start_time AS DATE)"),
+    "time": ("row_count", "DELETE FROM analytics.time", "CAST(start_time AS DATE)"),
+    "daily_engagement": (
+        "plays_reconcile",
+        "UPDATE analytics.daily_engagement SET active_users = 1000",
+        "day",
+    ),
+    "catalogue_coverage": (
+        "plays_reconcile",
+        "UPDATE analytics.catalogue_coverage SET matched_plays = -1",
+        "day",
+    ),
+    "level_changes": (
+        "levels_reconcile",
+        "UPDATE analytics.songplays SET level = CASE WHEN item_in_session = 0 THEN 'paid' "
+        "ELSE 'free' END",
+        "CAST(start_time AS DATE)",
+    ),
+}
+
+
+@pytest.mark.parametrize("table", FAULTS)
+def test_checks_of_a_large_table_look_at_the_days_that_the_load_changed(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, table: str
+) -> None:
+    name, fault, day = FAULTS[table]
+    [check] = [check for check in TABLES[table].checks if check.name == name]
+
+    def passes(along_with_load: bool) -> bool:
+        numbers = platform.warehouse.read(
+            lambda session: checks.query_numbers(session, TABLES[table], along_with_load),
+            "test/checks",
+            "run",
+        )
+        return checks.evaluate(check, numbers)
+
+    def break_day(broken: str) -> None:
+        platform.warehouse.transaction(
+            lambda session: session.run(f"{fault} WHERE {day} = '{broken}'"), "test/fault", "run"
+        )
+
+    monkeypatch.setattr(checks, "WHOLE_TABLE_ROWS", 0)
+    run_all(platform.warehouse, platform.lake, TABLES)
+    platform.write_day("2018-11-04", session=9)
+    run_all(platform.warehouse, platform.lake, TABLES)
+    assert passes(True)
+    break_day("2018-11-01")
+    assert passes(True)
+    assert not passes(False)
+    break_day("2018-11-04")
+    assert not passes(True)

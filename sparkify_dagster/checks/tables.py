@@ -96,7 +96,9 @@ def _result(table: Table, check: Check, numbers: Numbers) -> dg.AssetCheckResult
     metadata: dict[str, Any] = {name: int(numbers.values[name] or 0) for name in check.numbers}
     if check.rule == "share" and metadata[check.numbers[1]]:
         metadata["share"] = round(metadata[check.numbers[0]] / metadata[check.numbers[1]], 4)
-    metadata["looked_at"] = "whole table" if numbers.whole_table else "days changed by the load"
+    metadata["looked_at"] = (
+        "whole table" if numbers.whole_table else "the first to the last day changed by the load"
+    )
     return dg.AssetCheckResult(
         asset_key=table.name,
         check_name=check.name,
