@@ -54,13 +54,13 @@ class NewDay:
     lake: Lake  # the history and the new day
 
     def command(self, subject: Subject) -> Command:
-        """Return the process that loads the day, the history being as it was before."""
-        _restore(subject, self.label)
+        """Return the process that loads the day."""
         day, after = self.lake.last_day, self.lake.day_after
         return subject.command(self.lake.folder, day, after, self.label, True)
 
     def load(self, subject: Subject) -> Sample:
-        """Load the day."""
+        """Load the day, the history being as it was before."""
+        _restore(subject, self.label)
         return run(self.command(subject))
 
 
@@ -125,7 +125,7 @@ def bench_histories(
         of_day = {s.name: samples[f"{new_day.label} {s.name}"] for s in subjects}
         found[days] = {
             "day": _as_json(of_day),
-            "rows": _count_rows(new_day.command(subjects[0])),
+            "rows": _count_rows(new_day, subjects[0]),
             "new_events": len(new_day.lake.last_file.read_bytes().splitlines()),
         }
         shutil.rmtree(new_day.lake.folder)
@@ -152,9 +152,11 @@ def _prepare_new_day(lake: Lake, label: str, subjects: Sequence[Subject]) -> New
     return new_day
 
 
-def _count_rows(plain: Command) -> dict[str, list[int]]:
-    """Return the rows that the platform's run writes and scans, by table."""
+def _count_rows(new_day: NewDay, subject: Subject) -> dict[str, list[int]]:
+    """Return the rows that loading the day writes and scans, by table."""
+    _restore(subject, new_day.label)
     counted = WORK / "rows.json"
+    plain = new_day.command(subject)
     words = [sys.executable, "-m", "benchmarks.rows", str(counted)]
     run(Command(words, plain.environment, plain.folder, plain.log))
     return json.loads(counted.read_text())

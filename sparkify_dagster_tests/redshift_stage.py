@@ -13,7 +13,7 @@ from moto.server import ThreadedMotoServer
 
 from sparkify_dagster.lake.local import LocalLake
 from sparkify_dagster.lake.s3 import S3Lake
-from sparkify_dagster.loading.log import changed_days, last_load
+from sparkify_dagster.loading.log import last_change
 from sparkify_dagster.loading.schema import created_name
 from sparkify_dagster.loading.staging import load_events, load_songs
 from sparkify_dagster.loading.star import refresh
@@ -192,8 +192,8 @@ def numbers(session: Session) -> dict[str, list[dict[str, Any]]]:
     """Return what every check and every report of sql/ says."""
     found = {}
     for one in TABLES.values():
-        load = last_load(session, one.changes_from)
-        days = changed_days(session, one.changes_from, load)
+        change = last_change(session, one.changes_from)
+        days = {"first_day": change.first_day, "last_day": change.last_day}
         for whole in (True, False):
             rows = session.query(f"checks/{one.name}", whole_table=whole, **days)
             found[f"checks/{one.name}, {whole}"] = rows

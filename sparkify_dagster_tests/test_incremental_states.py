@@ -27,7 +27,7 @@ from hypothesis.stateful import (
 
 from sparkify_dagster.lake.base import LakeError
 from sparkify_dagster.lake.local import LocalLake
-from sparkify_dagster.loading.log import changed_days, last_load
+from sparkify_dagster.loading.log import last_change
 from sparkify_dagster.tables import TABLES, Check, Table
 from sparkify_dagster.warehouse.base import (
     CopyResult,
@@ -511,8 +511,8 @@ def _check_numbers(session: Session) -> list[tuple[Table, Check, list[Any]]]:
     result = []
     for name in RUN_TABLES:
         table = TABLES[name]
-        load = last_load(session, table.changes_from)
-        days = changed_days(session, table.changes_from, load)
+        change = last_change(session, table.changes_from)
+        days = {"first_day": change.first_day, "last_day": change.last_day}
         for whole_table in (True, False):
             numbers = session.query(f"checks/{name}", whole_table=whole_table, **days)[0]
             for check in table.checks:

@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from sparkify_dagster.loading.log import changed_days, last_load
+from sparkify_dagster.loading.log import last_change
 from sparkify_dagster.resources import WarehouseResource
 from sparkify_dagster.tables import TABLES, Check, Table
 from sparkify_dagster.warehouse.base import Session
@@ -32,10 +32,14 @@ def query_numbers(session: Session, table: Table, along_with_load: bool) -> Numb
     """
     looked_at = TABLES[table.changes_from].qualified_name
     count = int(session.run(f"SELECT COUNT(*) FROM {looked_at}")[0][0])  # noqa: S608
-    load = last_load(session, table.changes_from)
-    whole = not along_with_load or load.is_full or count <= WHOLE_TABLE_ROWS
-    days = changed_days(session, table.changes_from, load)
-    found = session.query(f"checks/{table.name}", whole_table=whole, **days)
+    change = last_change(session, table.changes_from)
+    whole = not along_with_load or change.is_full or count <= WHOLE_TABLE_ROWS
+    found = session.query(
+        f"checks/{table.name}",
+        whole_table=whole,
+        first_day=change.first_day,
+        last_day=change.last_day,
+    )
     return Numbers(found[0], whole)
 
 

@@ -3,7 +3,6 @@
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sparkify_dagster.warehouse.base import Session
 
@@ -14,6 +13,15 @@ class Load:
 
     load_id: int
     is_full: bool
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a load changed."""
+
+    is_full: bool  # the whole table was replaced
+    first_day: dt.date | None  # None where no day changed, or all
+    last_day: dt.date | None
 
 
 @dataclass(frozen=True)
@@ -38,9 +46,10 @@ def last_load(session: Session, table: str) -> Load:
     return Load(int(rows[0]["load_id"]), bool(rows[0]["is_full"])) if rows else Load(0, True)
 
 
-def changed_days(session: Session, table: str, load: Load) -> dict[str, Any]:
-    """Return `first_day` and `last_day` that a load changed; None where it changed them all."""
-    return session.query("bookkeeping/changed_days", table_name=table, load_id=load.load_id)[0]
+def last_change(session: Session, table: str) -> Change:
+    """Return what a table's latest load changed; before the first, that counts as full."""
+    rows = session.query("bookkeeping/last_change", table_name=table)
+    return Change(**rows[0]) if rows else Change(True, None, None)
 
 
 def record_load(session: Session, table: str, load: Load, run_id: str) -> None:

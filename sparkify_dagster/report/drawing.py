@@ -23,7 +23,7 @@ _PALETTE = ["#3b7dd8", "#e8833a"]
 # From nearly nothing to all of it, so that the same steps show on a light and on a dark page.
 _SHADES = ["#3b7dd81a", "#3b7dd8ff"]
 # Drawn by a process before it is asked for anything: to wake the renderer and to find the fonts
-# takes longer than all charts together.
+# takes as long as ten charts.
 _FIRST: Specification = {
     "data": {"values": [{"name": "a", "number": 1}]},
     "mark": "bar",

@@ -1,4 +1,4 @@
--- The bounds of start_time spare the engine the blocks of other months.
+-- The bound of start_time spares the engine the blocks of earlier months.
 INSERT INTO staging.listener_months (play_month, user_id, level, location, plays)
 SELECT
     play_month,

@@ -1,4 +1,4 @@
--- The bounds of start_time spare the engine the blocks of other months.
+-- The bound of start_time spares the engine the blocks of earlier months.
 INSERT INTO staging.song_months (
     play_month, title, artist_name, plays, paid_plays, matched_plays,
     first_played_at, last_played_at
