@@ -51,11 +51,12 @@ screenshots: chromium $(VENV)/.dev  ## the browser test, writing the pictures of
 test-redshift: $(VENV)/.dev  ## the Redshift suite on a real cluster: REDSHIFT_... and SPARKIFY_MANIFEST_PREFIX name it
 	SPARKIFY_TEST_REDSHIFT=yes $(BIN)/python -m pytest -rs -m redshift sparkify_dagster_tests/test_redshift_cluster.py || test $$? -eq 5
 
-lint: $(VENV)/.dev  ## style, types, layers
+lint: $(VENV)/.dev  ## style, types, layers, layout of sql/
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/sqlfluff lint --nocolor --disable-progress-bar sql
 
 bench: $(VENV)/.run  ## full loads and a new day against dbt, SQLMesh, a script (SIZES="S M L" RUNS=5)
 	$(BIN)/python -m benchmarks full $(SIZES) --runs $(or $(RUNS),5)

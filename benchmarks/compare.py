@@ -4,7 +4,8 @@ from pathlib import Path
 
 import duckdb
 
-from sparkify_dagster.tables import TABLES, Table
+from sparkify_dagster.table import Table
+from sparkify_dagster.tables import TABLES
 
 
 def differences(one: Path, other: Path) -> list[str]:

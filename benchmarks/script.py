@@ -60,10 +60,17 @@ SELECT
 FROM read_json($files, columns = $columns, format = 'newline_delimited', filename = true)
 """
 
-# Of an event that lies in several files the latest file day's copy counts.
+# Of an event that lies in several files the latest file day's copy counts; text has no trailing
+# blanks.
 CURRENT_EVENTS = """
 CREATE OR REPLACE TEMP VIEW current_events AS
-SELECT * FROM staging.staging_events
+SELECT * REPLACE (
+    rtrim(artist, ' ') AS artist, rtrim(first_name, ' ') AS first_name,
+    rtrim(gender, ' ') AS gender, rtrim(last_name, ' ') AS last_name, rtrim(level, ' ') AS level,
+    rtrim(location, ' ') AS location, rtrim(page, ' ') AS page, rtrim(song, ' ') AS song,
+    rtrim(user_agent, ' ') AS user_agent, rtrim(user_id, ' ') AS user_id
+)
+FROM staging.staging_events
 """
 ONCE = """
 QUALIFY row_number() OVER (
@@ -77,10 +84,19 @@ SELECT 1 FROM staging.staging_events
 GROUP BY session_id, item_in_session HAVING count(*) > 1 LIMIT 1
 """
 
+CURRENT_SONGS = """
+CREATE OR REPLACE TEMP VIEW current_songs AS
+SELECT * REPLACE (
+    rtrim(artist_id, ' ') AS artist_id, rtrim(artist_location, ' ') AS artist_location,
+    rtrim(artist_name, ' ') AS artist_name, rtrim(song_id, ' ') AS song_id,
+    rtrim(title, ' ') AS title
+)
+FROM staging.staging_songs
+"""
 SONGS = """
 CREATE OR REPLACE TABLE analytics.songs AS
 SELECT song_id, title, artist_id, nullif(year, 0) AS year, duration, artist_name
-FROM staging.staging_songs
+FROM current_songs
 QUALIFY row_number() OVER (
     PARTITION BY song_id ORDER BY source_file, title, artist_id, year, duration, artist_name
 ) = 1
@@ -90,7 +106,7 @@ CREATE OR REPLACE TABLE analytics.artists AS
 SELECT
     artist_id, artist_name AS name, nullif(artist_location, '') AS location,
     artist_latitude AS latitude, artist_longitude AS longitude
-FROM staging.staging_songs
+FROM current_songs
 WHERE artist_id IS NOT NULL
 QUALIFY row_number() OVER (
     PARTITION BY artist_id
@@ -236,6 +252,7 @@ def load_all(connection: duckdb.DuckDBPyConnection, lake: Path) -> None:
             "FROM read_json($file, columns = $columns, format = 'newline_delimited')",
             {"file": spool.name, "columns": SONG_COLUMNS},
         )
+    connection.execute(CURRENT_SONGS)
     connection.execute(SONGS)
     connection.execute(ARTISTS)
     view_current_events(connection)

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sparkify_dagster.loading.schema import created_name
-from sparkify_dagster.tables import TABLES, USERS, VIEWS
+from sparkify_dagster.loading.version import views
+from sparkify_dagster.tables import TABLES, USERS
 from sparkify_dagster.warehouse.base import Session, Warehouse
+from sparkify_dagster.warehouse.columns import created_name
 from sparkify_dagster.warehouse.statements import Keyword, read_statement, render
 
 LOADER = "sparkify_loader"
@@ -75,7 +76,7 @@ def apply_roles(
 
 def new_warehouse() -> State:
     """Return the state of a warehouse that has its tables and no roles yet."""
-    places = [table.qualified_name for table in TABLES.values()] + [created_name(v) for v in VIEWS]
+    places = {table.qualified_name for table in TABLES.values()} | set(map(created_name, views()))
     schema = f"{USERS.schema}."
     return State(
         tables=tuple(sorted(p.removeprefix(schema) for p in places if p.startswith(schema)))
@@ -86,11 +87,11 @@ def read_state(session: Session) -> State:
     """Return what of the roles is there already; needs a superuser, others see too little."""
 
     def column(name: str, key: str) -> list[str]:
-        return [str(row[key]) for row in session.query(f"access/state/{name}")]
+        return [str(row[key]) for row in session.query(f"access/state_{name}")]
 
     ours: set[str] = set()
     masks_others = False
-    for row in session.query("access/state/masked"):
+    for row in session.query("access/state_masked"):
         place = (row["schema_name"], row["table_name"], row["grantee"])
         if place == (USERS.schema, USERS.name, ANALYST):
             ours |= set(re.findall(r"\w+", str(row["output_columns"])))
@@ -101,7 +102,7 @@ def read_state(session: Session) -> State:
         roles=frozenset(column("roles", "role_name")),
         members=frozenset(
             (str(row["user_name"]), str(row["role_name"]))
-            for row in session.query("access/state/members")
+            for row in session.query("access/state_members")
         ),
         tables=tuple(column("tables", "table_name")),
         has_policy=bool(column("policies", "policy_name")),

@@ -8,10 +8,13 @@ import duckdb
 
 from sparkify_dagster.lake import open_lake
 from sparkify_dagster.lake.base import Lake
+from sparkify_dagster.loading.ledger import EVERY_DAY, latest_span, read_ledger
+from sparkify_dagster.loading.refresh import refresh
 from sparkify_dagster.loading.staging import load_events, load_songs
-from sparkify_dagster.loading.star import refresh
+from sparkify_dagster.table import Table
 from sparkify_dagster.tables import TABLES
 from sparkify_dagster.warehouse.base import Row, Session, Warehouse
+from sparkify_dagster.warehouse.columns import created_name
 from sparkify_dagster.warehouse.duckdb.engine import DuckDBWarehouse
 
 # The tables up to the star; what is summed up from it has tests of its own.
@@ -73,6 +76,23 @@ def tables_of(warehouse: Warehouse, tables: Iterable[str] = CORE) -> dict[str, l
         }
 
     return warehouse.read(body, "test/read", "run")
+
+
+def check_numbers(session: Session, table: Table, whole: bool) -> dict[str, int]:
+    """Return what the checks of a table find, in all of it or in what its latest load changed."""
+    days_of = TABLES[table.changed_days]
+    entry = read_ledger(session).of(days_of)
+    span = EVERY_DAY if whole or entry.is_full else latest_span(session, days_of, entry.load_id)
+    (found,) = session.query(
+        f"{table.file}/check", first_day=span.first_day, last_day=span.last_day, least_rows=0
+    )
+    return {name: int(value or 0) for name, value in found.items()}
+
+
+def stored_tables() -> list[str]:
+    """Return the schema and name of every table and view that people or loads read."""
+    helpers = [created_name(name) for table in TABLES.values() for name in table.helpers]
+    return [*(table.qualified_name for table in TABLES.values()), *helpers]
 
 
 def rebuilt(lake: Lake, path: Path, tables: Iterable[str] = CORE) -> dict[str, list[Row]]:

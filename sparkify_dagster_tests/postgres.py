@@ -20,7 +20,7 @@ from sqlglot import exp, parse_one
 from sparkify_dagster.lake.objects import decompress, split_objects
 from sparkify_dagster.warehouse.base import CopyResult, CopySource, CopyStep, Row
 from sparkify_dagster.warehouse.copy_statement import CopyStatement, parse_copy
-from sparkify_dagster.warehouse.statements import read_statement, render
+from sparkify_dagster.warehouse.statements import read_statement, read_statements, render
 
 _SETTINGS = (
     "listen_addresses=",
@@ -94,7 +94,8 @@ class PostgresSession:
         self._cursor = connection.cursor()
 
     def execute(self, name: str, **parameters: Any) -> int:
-        self.run(render(read_statement(name), parameters))
+        for text in read_statements(name):
+            self.run(render(text, parameters))
         return self._cursor.rowcount
 
     def query(self, name: str, **parameters: Any) -> list[dict[str, Any]]:

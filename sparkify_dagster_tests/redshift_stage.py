@@ -13,16 +13,15 @@ from moto.server import ThreadedMotoServer
 
 from sparkify_dagster.lake.local import LocalLake
 from sparkify_dagster.lake.s3 import S3Lake
-from sparkify_dagster.loading.log import last_change
-from sparkify_dagster.loading.schema import created_name
+from sparkify_dagster.loading.refresh import refresh
 from sparkify_dagster.loading.staging import load_events, load_songs
-from sparkify_dagster.loading.star import refresh
 from sparkify_dagster.tables import TABLES
 from sparkify_dagster.warehouse.base import Session, Warehouse
 from sparkify_dagster.warehouse.duckdb.engine import DuckDBWarehouse
 from sparkify_dagster.warehouse.redshift.engine import RedshiftWarehouse
 from sparkify_dagster.warehouse.redshift.settings import load_redshift_settings
-from sparkify_dagster.warehouse.statements import SQL_ROOT
+from sparkify_dagster.warehouse.statements import section_names
+from sparkify_dagster_tests.loads import check_numbers, stored_tables
 from sparkify_dagster_tests.redshift_double import RedshiftDouble
 
 BUCKET = "wire-lake"
@@ -179,8 +178,7 @@ def duckdb_tables(folder: Path, lake: Path | list[Path]) -> dict[str, list[tuple
 
 def compared() -> list[str]:
     """Return all tables that hold data, with schema."""
-    helpers = [created_name(f"{name}/create") for one in TABLES.values() for name in one.helpers]
-    return [*(one.qualified_name for one in TABLES.values()), *helpers, "staging.load_changes"]
+    return [*stored_tables(), "staging.load_changes"]
 
 
 def assert_same_tables(stage: Stage, expected: dict[str, list[tuple[Any, ...]]]) -> None:
@@ -188,15 +186,13 @@ def assert_same_tables(stage: Stage, expected: dict[str, list[tuple[Any, ...]]])
         assert stage.rows(name) == rows, name
 
 
-def numbers(session: Session) -> dict[str, list[dict[str, Any]]]:
+def numbers(session: Session) -> dict[str, Any]:
     """Return what every check and every report of sql/ says."""
     found = {}
     for one in TABLES.values():
-        change = last_change(session, one.changes_from)
-        days = {"first_day": change.first_day, "last_day": change.last_day}
         for whole in (True, False):
-            rows = session.query(f"checks/{one.name}", whole_table=whole, **days)
-            found[f"checks/{one.name}, {whole}"] = rows
-    for path in sorted((SQL_ROOT / "report").glob("*.sql")):
-        found[f"report/{path.stem}"] = session.query(f"report/{path.stem}")
+            found[f"checks of {one.name}, {whole}"] = check_numbers(session, one, whole)
+        for name in section_names(one.file):
+            if "/report" in name:
+                found[name] = session.query(name)
     return found

@@ -18,9 +18,10 @@ from pathlib import Path
 import pytest
 
 from sparkify_dagster.lake.local import LocalLake
-from sparkify_dagster.loading.schema import created_name
-from sparkify_dagster.tables import BOOKKEEPING, TABLES
+from sparkify_dagster.loading.schema import bookkeeping
+from sparkify_dagster.tables import TABLES
 from sparkify_dagster.warehouse.base import WarehouseError
+from sparkify_dagster.warehouse.columns import created_name
 from sparkify_dagster.warehouse.duckdb.engine import DuckDBWarehouse
 from sparkify_dagster_tests.conftest import REPOSITORY
 from sparkify_dagster_tests.loads import CORE, rebuilt, run_all, tables_of
@@ -157,9 +158,8 @@ def _assert_nothing_left_behind(tmp_path: Path) -> None:
     assert names - {"listening_report.html"} == {"warehouse.duckdb"}
     left = [path.name for path in (tmp_path / "temporary").iterdir()]
     assert [name for name in left if name.startswith("sparkify")] == []
-    known = {f"staging.{name}" for name in BOOKKEEPING}
-    known |= {table.qualified_name for table in TABLES.values()}
-    known |= {created_name(f"{name}/create") for table in TABLES.values() for name in table.helpers}
+    known = set(map(created_name, bookkeeping()))
+    known |= {name for table in TABLES.values() for name in table.stored}
     tables = query(
         DuckDBWarehouse(_warehouse(tmp_path), 10),
         "SELECT table_schema || '.' || table_name FROM information_schema.tables "

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import dagster as dg
@@ -10,9 +11,10 @@ import sqlglot
 from sqlglot import exp
 
 from sparkify_dagster.assets.common import markdown_table
-from sparkify_dagster.loading.schema import created_name
-from sparkify_dagster.tables import TABLES, VIEWS, Table, read_columns
-from sparkify_dagster.warehouse.statements import read_statement, render
+from sparkify_dagster.table import Table
+from sparkify_dagster.tables import TABLES
+from sparkify_dagster.warehouse.columns import created_name
+from sparkify_dagster.warehouse.statements import read_statements, render, section_names
 
 
 @pytest.fixture
@@ -24,38 +26,35 @@ def defs(monkeypatch: pytest.MonkeyPatch, sample_lake: Path, tmp_path: Path) -> 
     return definitions
 
 
-def _tables_read(statement: str) -> set[str]:
-    """Return the tables that a statement reads, through the platform's views."""
-    tree = sqlglot.parse_one(read_statement(statement), read="redshift")
-    written = isinstance(tree, exp.Insert | exp.Update | exp.Delete)
-    target = tree.find(exp.Table) if written else None
-    views = {created_name(view): view for view in VIEWS}
-    found = set()
-    for table in tree.find_all(exp.Table):
-        name = f"{table.db}.{table.name}"
-        if name in views and views[name] != statement:
-            found |= _tables_read(views[name])
-        elif table is not target:
-            found.add(name)
-    return {table.name for table in TABLES.values() if table.qualified_name in found}
-
-
-def _reads(table: Table) -> set[str]:
-    statements = [name for name in table.all_statements if not name.endswith(("create", "copy"))]
-    statements.append(f"checks/{table.name}")
-    return set().union(*map(_tables_read, statements)) - {table.name}
+def _tables_read(sections: Iterable[str]) -> set[str]:
+    """Return the tables that statements read, through the platform's views."""
+    own_views = {created_name(name): name for name in section_names("views")}
+    found: set[str] = set()
+    for text in (text for section in sections for text in read_statements(section)):
+        if text.lstrip().startswith(("COPY", "ANALYZE")):
+            continue
+        tree = sqlglot.parse_one(text, read="redshift")
+        written = isinstance(tree, exp.Create | exp.Insert | exp.Update | exp.Delete)
+        target = tree.find(exp.Table) if written else None
+        names = {f"{t.db}.{t.name}" for t in tree.find_all(exp.Table) if t is not target}
+        found |= names - own_views.keys()
+        found |= _tables_read(own_views[name] for name in names & own_views.keys())
+    return {table.name for table in TABLES.values() if table.qualified_name in found} | (
+        found & TABLES.keys()
+    )
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=lambda table: table.name)
-def test_declared_dependencies_are_those_of_the_sql(table: Table) -> None:
-    declared = {name for name in table.depends_on if name in TABLES}
-    # What lies further upstream may be read as well; nothing may be read that is not upstream.
-    upstream = set(declared)
-    for name in declared:
-        upstream |= set(TABLES[name].depends_on) & set(TABLES)
-    read = _reads(table)
-    assert read <= upstream
-    assert declared <= read
+def test_what_a_table_is_built_from_and_checked_against_is_what_the_sql_reads(
+    table: Table,
+) -> None:
+    sections = {name.rpartition("/")[2]: name for name in section_names(table.file)}
+    check = sections.pop("check")
+    building = {name for key, name in sections.items() if not key.startswith("report")}
+    built_from = _tables_read(building) - {table.name}
+    declared = {name for name in table.built_from if name in TABLES}
+    assert declared == built_from
+    assert _tables_read([check]) - {table.name} - declared == set(table.checked_against)
 
 
 def test_one_asset_a_table_with_groups_and_lake_upstream(defs: dg.Definitions) -> None:
@@ -86,21 +85,6 @@ def test_blocking_checks_are_the_row_counts_and_keys(defs: dg.Definitions) -> No
         keyed = ("unique_key",) if table.group == "analytics" else ("unique_key", "key_not_null")
         needed = {*always, *(keyed if table.key else ())}
         assert {(table.name, name) for name in needed} <= blocking
-
-
-@pytest.mark.parametrize("table", TABLES.values(), ids=lambda table: table.name)
-def test_columns_are_read_as_a_sql_parser_reads_them(table: Table) -> None:
-    tree = sqlglot.parse_one(read_statement(f"{table.folder}/create"), read="redshift")
-    parsed = [
-        (
-            column.name,
-            any(isinstance(c.kind, exp.NotNullColumnConstraint) for c in column.constraints),
-        )
-        for column in tree.find_all(exp.ColumnDef)
-    ]
-    columns = read_columns(f"{table.folder}/create")
-    assert [(column.name, column.required) for column in columns] == parsed
-    assert all(column.description for column in columns)
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sparkify_dagster.lake.local import LocalLake
+from sparkify_dagster.loading.refresh import refresh
 from sparkify_dagster.loading.staging import load_events, load_songs
-from sparkify_dagster.loading.star import refresh
 from sparkify_dagster.tables import TABLES
 from sparkify_dagster.warehouse.base import Session
 from sparkify_dagster.warehouse.duckdb.engine import DuckDBWarehouse
@@ -81,6 +81,8 @@ def content(transact: Transact) -> dict[str, list[Any]]:
         # PostgreSQL sums whole numbers to decimals.
         found |= {
             name: [{key: plain(value) for key, value in row.items()} for row in rows]
+            if isinstance(rows, list)
+            else rows
             for name, rows in numbers(session).items()
         }
         return found
@@ -117,7 +119,7 @@ def test_same_tables_from_the_real_data(engines: list[Transact], real_lake: Path
 # --- random small lakes, in few values so that keys meet
 
 DAYS = [dt.date(2018, 11, day) for day in (1, 2, 3)]
-texts = st.sampled_from(["a", "b", "", "Björk's \\ “x”", "A"])
+texts = st.sampled_from(["a", "a ", "b", "", " ", "Björk's \\ “x”", "A"])
 maybe = st.one_of(st.none(), texts)
 lengths = st.sampled_from([None, 1.5, 218.93179, 2594.87302, 0.1])
 

@@ -10,9 +10,8 @@ from click.testing import CliRunner
 from sparkify_dagster.cli import main
 from sparkify_dagster.documentation.files import outdated, render_files
 from sparkify_dagster.documentation.lineage import FILE_PATH, derive_lineage
-from sparkify_dagster.lake.jsonpaths import parse_jsonpaths, path_steps
+from sparkify_dagster.lake.jsonpaths import EVENT_KEYS, parse_jsonpaths, path_steps
 from sparkify_dagster.lineage import Lineage, read_lineage
-from sparkify_dagster.sample.lake import EVENT_KEYS
 from sparkify_dagster.tables import TABLES
 
 

@@ -8,10 +8,12 @@ from click.testing import CliRunner, Result
 
 from sparkify_dagster.access import NAMES, PERSONAL
 from sparkify_dagster.cli import main
-from sparkify_dagster.loading.schema import created_name, prepare
+from sparkify_dagster.loading.schema import prepare
+from sparkify_dagster.loading.version import views
 from sparkify_dagster.settings import load_settings
-from sparkify_dagster.tables import TABLES, USERS, VIEWS
+from sparkify_dagster.tables import TABLES, USERS
 from sparkify_dagster.warehouse import open_warehouse
+from sparkify_dagster.warehouse.columns import created_name
 from sparkify_dagster.warehouse.statements import read_statement
 from sparkify_dagster_tests.access_double import AccessDouble, access_double
 from sparkify_dagster_tests.redshift_double import Fault
@@ -22,7 +24,7 @@ OTHERS = ", ".join(
         name
         for name in (
             *(table.qualified_name for table in TABLES.values()),
-            *map(created_name, VIEWS),
+            *map(created_name, views()),
         )
         if name.startswith("analytics.") and name != "analytics.users"
     )

@@ -16,11 +16,11 @@ import xxhash
 from sparkify_dagster.checks import tables as checks
 from sparkify_dagster.lake.base import LakeError
 from sparkify_dagster.lake.local import LocalLake
+from sparkify_dagster.loading.refresh import RefreshResult
 from sparkify_dagster.loading.schema import reset
 from sparkify_dagster.loading.staging import StagingResult
-from sparkify_dagster.loading.star import RefreshResult
 from sparkify_dagster.tables import TABLES
-from sparkify_dagster.warehouse import statements
+from sparkify_dagster.warehouse import columns, statements
 from sparkify_dagster.warehouse.base import LoadError, WarehouseError
 from sparkify_dagster.warehouse.duckdb.engine import DuckDBWarehouse
 from sparkify_dagster_tests.loads import CORE, rebuilt, run_all, run_table, select, tables_of
@@ -121,16 +121,12 @@ def test_unchanged_files_are_not_read_again(platform: Platform) -> None:
 
 def test_touched_event_file_is_looked_at_once_and_not_loaded(platform: Platform) -> None:
     platform.run()
-    loads = select(
-        platform.warehouse, "SELECT table_name, load_id FROM staging.loads ORDER BY 1, 2"
-    )
+    loads = loads_of(platform)
     path = platform.source.folder / event_file(DAYS[0])
     os.utime(path, ns=(1, 1))
     assert platform.load("staging_events").files_read == 0
     assert platform.refresh("users").changed is False
-    assert loads == select(
-        platform.warehouse, "SELECT table_name, load_id FROM staging.loads ORDER BY 1, 2"
-    )
+    assert loads == loads_of(platform)
     # The new time is remembered: under it, the file is not even opened.
     replace_unnoticed(path, path.read_bytes().replace(b'"Oslo"', b'"Lima"'))
     assert platform.load("staging_events").files_read == 0
@@ -307,13 +303,12 @@ def test_changes_are_forgotten_once_every_reader_has_seen_them(platform: Platfor
         platform.write_day(DAYS[number % 3], session=10 + number)
         platform.source.write_songs("A/A/A/TR1", [song(year=2000 + number)])
         platform.run()
-    for table in ("load_changes", "loads"):
-        rows = select(
-            platform.warehouse,
-            f"SELECT table_name, COUNT(DISTINCT load_id) FROM staging.{table} GROUP BY 1",
-        )
-        assert rows
-        assert all(count <= 2 for _, count in rows), (table, rows)
+    rows = select(
+        platform.warehouse,
+        "SELECT table_name, COUNT(DISTINCT load_id) FROM staging.load_changes GROUP BY 1",
+    )
+    assert rows
+    assert all(count <= 2 for _, count in rows), rows
     platform.assert_as_rebuilt()
 
 
@@ -324,13 +319,19 @@ def test_a_run_with_nothing_new_changes_nothing(platform: Platform) -> None:
     before = path.read_bytes()
     assert all(platform.refresh(name).changed is False for name in ("users", "songs", "songplays"))
     platform.run()
-    bookkeeping = "SELECT * FROM staging.loads ORDER BY ALL"
+    bookkeeping = "SELECT * FROM staging.ledger WHERE load_id > 0"
     assert len(before) == len(path.read_bytes())
     with duckdb.connect(str(path), read_only=True) as connection:
         assert len(connection.execute(bookkeeping).fetchall()) == len(CORE)
 
 
 # --- definitions that change
+
+
+def loads_of(platform: Platform) -> dict[str, int]:
+    """Return the latest load of each table."""
+    found = select(platform.warehouse, "SELECT table_name, load_id FROM staging.ledger")
+    return {str(name): int(load_id) for name, load_id in found if load_id}
 
 
 @pytest.fixture
@@ -347,33 +348,35 @@ def own_sql(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def _forget_sql() -> None:
     """Let the next statement be read from disk, as in a new process."""
-    statements.read_statement.cache_clear()
-    statements.folder_statements.cache_clear()
+    statements.clear()
+    columns.read_columns.cache_clear()
     for table in TABLES.values():
-        table.__dict__.pop("columns", None)
+        for read in ("columns", "checks", "helpers"):
+            table.__dict__.pop(read, None)
 
 
 def edit(path: Path, old: str, new: str) -> None:
     text = path.read_text()
     assert old in text
-    path.write_text(text.replace(old, new))
+    path.write_text(text.replace(old, new, 1))
     _forget_sql()
 
 
 def test_added_column_is_applied_and_filled(platform: Platform, own_sql: Path) -> None:
     platform.run()
-    folder = own_sql / "star" / "users"
+    users = own_sql / "star" / "users.sql"
     edit(
-        folder / "create.sql",
+        users,
         "level VARCHAR(16)              -- free or paid, at the latest event",
         "level VARCHAR(16),             -- free or paid, at the latest event\n"
         "    is_paid INTEGER                -- 1 where the level is paid",
     )
-    edit(folder / "load" / "7_insert.sql", "gender, level)", "gender, level, is_paid)")
+    edit(users, "last_name, gender, level)", "last_name, gender, level, is_paid)")
     edit(
-        folder / "load" / "7_insert.sql",
-        "    level\nFROM (",
-        "    level,\n    CASE WHEN level = 'paid' THEN 1 ELSE 0 END\nFROM (",
+        users,
+        "    level\nFROM (\n    SELECT\n        user_id,",
+        "    level,\n    CASE WHEN level = 'paid' THEN 1 ELSE 0 END\nFROM (\n    SELECT\n"
+        "        user_id,",
     )
     assert platform.refresh("users").is_full
     assert select(platform.warehouse, "SELECT level, is_paid FROM analytics.users") == [("free", 0)]
@@ -383,14 +386,14 @@ def test_added_column_is_applied_and_filled(platform: Platform, own_sql: Path) -
 
 def add_plan(platform: Platform, own_sql: Path, marker: str) -> None:
     """Add a column for a key that the events have from the third day on."""
-    folder = own_sql / "staging" / "staging_events"
+    events = own_sql / "staging" / "staging_events.sql"
     place = "file_day DATE NOT NULL             -- the day in the file's name, UTC: the partition"
-    edit(folder / "create.sql", place, f"{place.replace('NULL ', 'NULL,')}\n    plan VARCHAR(16)")
-    place = "user_id VARCHAR(32),"
-    edit(folder / "landing.sql", place, f"{place}\n    plan VARCHAR(16),{marker}")
-    edit(folder / "copy.sql", "user_id\n", "user_id, plan\n")
-    edit(folder / "insert.sql", "user_id, file_day\n", "user_id, plan, file_day\n")
-    edit(folder / "insert.sql", "    user_id,\n", "    user_id,\n    plan,\n")
+    edit(events, place, f"{place.replace('NULL ', 'NULL,')}\n    plan VARCHAR(16)")
+    place = "user_id VARCHAR(32),\n"
+    edit(events, place, f"{place}    plan VARCHAR(16),{marker}\n")
+    edit(events, "user_id\n)", "user_id, plan\n)")
+    edit(events, "user_id, file_day\n", "user_id, plan, file_day\n")
+    edit(events, "    user_id,\n    CAST", "    user_id,\n    plan,\n    CAST")
     platform.source.write_jsonpaths([f"$['{key}']" for key in [*JSONPATHS, "plan"]])
     platform.source.write_events(
         DAYS[2], [event(sessionId=2, itemInSession=item, plan="family") for item in (0, 1)]
@@ -435,18 +438,18 @@ def test_other_changes_of_a_definition_say_what_to_do(
 ) -> None:
     platform.run()
     before = tables_of(platform.warehouse)
-    edit(own_sql / "star" / "users" / "create.sql", old, new)
+    edit(own_sql / "star" / "users.sql", old, new)
     for table in ("users", "staging_events"):  # every asset notices at its start
         with pytest.raises(WarehouseError, match=r"analytics\.users: .*(?s:.*)reset_warehouse"):
             run_table(platform.warehouse, platform.lake, table)
-    edit(own_sql / "star" / "users" / "create.sql", new, old) if new else None
+    edit(own_sql / "star" / "users.sql", new, old) if new else None
     if new:
         assert tables_of(platform.warehouse) == before
 
 
 def test_reset_warehouse_applies_any_change(platform: Platform, own_sql: Path) -> None:
     platform.run()
-    edit(own_sql / "star" / "users" / "create.sql", "gender VARCHAR(16)", "gender VARCHAR(32)")
+    edit(own_sql / "star" / "users.sql", "gender VARCHAR(16)", "gender VARCHAR(32)")
     platform.warehouse.transaction(reset, "test/reset", "run")
     assert not any(tables_of(platform.warehouse).values())
     platform.run()
@@ -456,15 +459,15 @@ def test_reset_warehouse_applies_any_change(platform: Platform, own_sql: Path) -
 @pytest.mark.parametrize(
     ("table", "file", "old", "new"),
     [
-        ("users", "star/users/load/7_insert.sql", "ts DESC", "ts ASC"),
+        ("users", "star/users.sql", "ts DESC", "ts ASC"),
         (
             "artists",
-            "star/artists/load/3_insert.sql",
+            "star/artists.sql",
             "artist_name,\n    NULLIF",
             "'X',\n    NULLIF",
         ),
-        ("time", "star/time/load/3_insert.sql", "EXTRACT(HOUR FROM start_time)", "25"),
-        ("songplays", "views/current_events.sql", "events.file_day DESC", "events.file_day"),
+        ("time", "star/time.sql", "EXTRACT(HOUR FROM start_time)", "25"),
+        ("songplays", "views.sql", "events.file_day DESC", "events.file_day"),
     ],
 )
 def test_changed_load_sql_rebuilds_the_table(
@@ -480,6 +483,28 @@ def test_changed_load_sql_rebuilds_the_table(
     platform.run()
     platform.assert_as_rebuilt()
     assert platform.refresh(table).changed is False
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("star/users.sql", "-- name: load\n", "-- name: load\n-- In other words; as it was.\n"),
+        ("star/users.sql", "    SELECT\n", "    select\n\n"),
+        ("star/users.sql", "SORTKEY (file_day)", "SORTKEY (user_id)"),
+        ("star/songs.sql", "ANALYZE analytics.songs PREDICATE COLUMNS", "ANALYZE analytics.songs"),
+        ("star/songs.sql", "AS unique_key,", "AS unique_key_once,"),
+        ("views.sql", "-- The events that count:", "-- What counts;"),
+        ("views.sql", "SELECT * FROM staging.staging_songs", "SELECT 1 AS one"),
+    ],
+)
+def test_what_decides_no_row_builds_nothing_anew(
+    platform: Platform, own_sql: Path, file: str, old: str, new: str
+) -> None:
+    platform.run()
+    before = loads_of(platform)
+    edit(own_sql / file, old, new)
+    platform.run()
+    assert loads_of(platform) == before
 
 
 # --- two at once

@@ -17,8 +17,8 @@ from sparkify_dagster.lake.combine import combine
 from sparkify_dagster.lake.local import LocalLake
 from sparkify_dagster.lake.s3 import S3Lake
 from sparkify_dagster.lake.s3_prefix import S3Prefix
+from sparkify_dagster.loading.refresh import refresh
 from sparkify_dagster.loading.staging import load_events, load_songs
-from sparkify_dagster.loading.star import refresh
 from sparkify_dagster.sample import SampleSpec, write_sample_lake
 from sparkify_dagster.tables import TABLES
 from sparkify_dagster.warehouse.base import LoadError, Row, Session

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from sparkify_dagster.scratch import scratch_folder
+from sparkify_dagster.warehouse.scratch import scratch_folder
 from sparkify_dagster_tests.conftest import REPOSITORY
 
 _HOLDER = """
-from sparkify_dagster.scratch import scratch_folder
+from sparkify_dagster.warehouse.scratch import scratch_folder
 with scratch_folder() as folder:
     (folder / "part").write_text("half")
     print(folder, flush=True)

@@ -11,7 +11,8 @@ from sparkify_dagster.report import report_path
 from sparkify_dagster.report.sections import SECTIONS, Section, listed, read
 from sparkify_dagster.resources import RendererResource, WarehouseResource
 from sparkify_dagster.settings import load_settings
-from sparkify_dagster.tables import Table, in_group
+from sparkify_dagster.table import Table
+from sparkify_dagster.tables import in_group
 from sparkify_dagster.warehouse.base import Session, WarehouseError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 def build_analytics_asset(table: Table) -> dg.AssetsDefinition:
     """Return the asset of one analytics table, which shows what is in it."""
-    section = SECTIONS[table.name]
+    section = SECTIONS.get(table.name)
 
     @dg.asset(**asset_arguments(table))
     def table_asset(
@@ -34,7 +35,7 @@ def build_analytics_asset(table: Table) -> dg.AssetsDefinition:
             config,
             warehouse,
             table,
-            lambda session: show(session, section, renderer.open()),
+            (lambda session: show(session, section, renderer.open())) if section else None,
         )
 
     return table_asset
@@ -43,7 +44,7 @@ def build_analytics_asset(table: Table) -> dg.AssetsDefinition:
 def show(session: Session, section: Section, renderer: "Renderer") -> Callable[[], dict[str, Any]]:
     """Begin to draw the charts of a table; return what makes its metadata."""
     data = read(session, section)
-    rows = listed(section, data)
+    rows = listed(data)
     if not rows:
         return dict
     charts = section.draw(data)

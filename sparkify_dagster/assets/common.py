@@ -8,9 +8,9 @@ import dagster as dg
 
 from sparkify_dagster.lake.base import LakeError
 from sparkify_dagster.lineage import read_lineage
-from sparkify_dagster.loading.schema import load_version
+from sparkify_dagster.loading.version import read_version
 from sparkify_dagster.settings import load_settings
-from sparkify_dagster.tables import Table
+from sparkify_dagster.table import Table
 from sparkify_dagster.warehouse.base import LoadError, Row, Session, Warehouse, WarehouseError
 
 Result = TypeVar("Result")
@@ -36,7 +36,7 @@ def asset_arguments(table: Table) -> dict[str, Any]:
         "kinds": {target, "sql"},
         "owners": OWNERS,
         "tags": {"layer": table.group},
-        "code_version": load_version(table)[:12],
+        "code_version": read_version(table)[:12],
         # One writer at a time, also where several runs are queued.
         "pool": "warehouse",
         "backfill_policy": dg.BackfillPolicy.single_run(),

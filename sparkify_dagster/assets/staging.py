@@ -10,7 +10,8 @@ from sparkify_dagster.automation.freshness import daily_freshness
 from sparkify_dagster.loading.staging import StagingResult, load_events, load_songs
 from sparkify_dagster.resources import LakeResource, WarehouseResource
 from sparkify_dagster.settings import load_settings
-from sparkify_dagster.tables import FILE_CHECKS, STAGING_EVENTS, STAGING_SONGS, Table
+from sparkify_dagster.table import Table
+from sparkify_dagster.tables import FILE_CHECKS, STAGING_EVENTS, STAGING_SONGS
 
 
 def daily_partitions() -> dg.DailyPartitionsDefinition:

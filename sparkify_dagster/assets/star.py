@@ -6,9 +6,10 @@ from typing import Any
 import dagster as dg
 
 from sparkify_dagster.assets.common import LoadConfig, asset_arguments, load_table
-from sparkify_dagster.loading.star import refresh
+from sparkify_dagster.loading.refresh import refresh
 from sparkify_dagster.resources import WarehouseResource
-from sparkify_dagster.tables import Table, in_group
+from sparkify_dagster.table import Table
+from sparkify_dagster.tables import in_group
 from sparkify_dagster.warehouse.base import Session
 
 

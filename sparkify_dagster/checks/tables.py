@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import dagster as dg
 
-from sparkify_dagster.loading.log import last_change
+from sparkify_dagster.loading.ledger import EVERY_DAY, Span, latest_span, read_ledger
 from sparkify_dagster.resources import WarehouseResource
-from sparkify_dagster.tables import TABLES, Check, Table
+from sparkify_dagster.table import Check, Table
+from sparkify_dagster.tables import TABLES
 from sparkify_dagster.warehouse.base import Session
 
 # Up to this many rows a table is always checked whole; it takes a fraction of a second. Of a table
@@ -20,7 +20,7 @@ WHOLE_TABLE_ROWS = 250_000
 class Numbers:
     """What the check query of a table found, and in how much of it."""
 
-    values: dict[str, Any]
+    values: dict[str, int]
     whole_table: bool
 
 
@@ -30,30 +30,24 @@ def query_numbers(session: Session, table: Table, along_with_load: bool) -> Numb
     A large table is checked from the first to the last day that its latest load changed, if the
     checks run along with that load; run on their own, they look at all of it.
     """
-    looked_at = TABLES[table.changes_from].qualified_name
-    count = int(session.run(f"SELECT COUNT(*) FROM {looked_at}")[0][0])  # noqa: S608
-    change = last_change(session, table.changes_from)
-    whole = not along_with_load or change.is_full or count <= WHOLE_TABLE_ROWS
-    found = session.query(
-        f"checks/{table.name}",
-        whole_table=whole,
-        first_day=change.first_day,
-        last_day=change.last_day,
+    span = _changed_days(session, TABLES[table.changed_days]) if along_with_load else EVERY_DAY
+    whole = span is EVERY_DAY
+    (found,) = session.query(
+        f"{table.file}/check",
+        first_day=span.first_day,
+        last_day=span.last_day,
+        least_rows=int(whole),
     )
-    return Numbers(found[0], whole)
+    return Numbers({name: int(value or 0) for name, value in found.items()}, whole)
 
 
-def evaluate(check: Check, numbers: Numbers) -> bool:
-    """Tell whether a check passes."""
-    values = [float(numbers.values[name] or 0) for name in check.numbers]
-    match check.rule:
-        case "equal":
-            pairs = zip(values[::2], values[1::2], strict=True)
-            agree = all(first == second for first, second in pairs)
-            return agree and (values[0] >= 1 or not numbers.whole_table)
-        case "share":
-            return values[1] == 0 or values[0] / values[1] >= check.least
-    return not any(values)
+def _changed_days(session: Session, table: Table) -> Span:
+    """Return the days that the latest load of a large table changed; of a small one, all."""
+    entry = read_ledger(session).of(table)
+    if entry.is_full:
+        return EVERY_DAY
+    count = int(session.run(f"SELECT COUNT(*) FROM {table.qualified_name}")[0][0])  # noqa: S608
+    return EVERY_DAY if count <= WHOLE_TABLE_ROWS else latest_span(session, table, entry.load_id)
 
 
 def build_checks(table: Table) -> dg.AssetChecksDefinition:
@@ -66,7 +60,7 @@ def build_checks(table: Table) -> dg.AssetChecksDefinition:
                 check.name,
                 asset=table.name,
                 description=check.description,
-                blocking=check.blocking,
+                blocking=check.severity == "blocking",
             )
             for check in table.checks
         ],
@@ -97,18 +91,20 @@ def build_checks(table: Table) -> dg.AssetChecksDefinition:
 
 
 def _result(table: Table, check: Check, numbers: Numbers) -> dg.AssetCheckResult:
-    metadata: dict[str, Any] = {name: int(numbers.values[name] or 0) for name in check.numbers}
-    if check.rule == "share" and metadata[check.numbers[1]]:
-        metadata["share"] = round(metadata[check.numbers[0]] / metadata[check.numbers[1]], 4)
-    metadata["looked_at"] = (
-        "whole table" if numbers.whole_table else "the first to the last day changed by the load"
-    )
+    is_warning = check.severity == "warning"
     return dg.AssetCheckResult(
         asset_key=table.name,
         check_name=check.name,
-        passed=evaluate(check, numbers),
-        severity=dg.AssetCheckSeverity.WARN if check.warn_only else dg.AssetCheckSeverity.ERROR,
-        metadata=metadata,
+        passed=check.passes(numbers.values),
+        severity=dg.AssetCheckSeverity.WARN if is_warning else dg.AssetCheckSeverity.ERROR,
+        metadata={
+            **{name: numbers.values[name] for name in check.columns},
+            "looked_at": (
+                "whole table"
+                if numbers.whole_table
+                else "the first to the last day changed by the load"
+            ),
+        },
     )
 
 

@@ -21,7 +21,7 @@ class Contents:
     """What the warehouse holds."""
 
     rows: dict[str, int] = field(default_factory=dict)
-    loads: dict[str, Any] = field(default_factory=dict)  # table: when it last changed, UTC
+    loads: dict[str, Any] = field(default_factory=dict)  # schema.table: when it last changed, UTC
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -48,14 +48,14 @@ def command() -> None:
 
 def read_contents(session: Session) -> Contents:
     """Return what the warehouse holds; tables that no run has made yet are left out."""
-    known = {row["table_name"] for row in session.query("status/known_tables")}
+    loads = {row["table_name"]: row["loaded_at"] for row in session.query("status/loads")}
     return Contents(
         rows={
             table.name: int(session.run(f"SELECT COUNT(*) FROM {table.qualified_name}")[0][0])  # noqa: S608
             for table in TABLES.values()
-            if table.qualified_name in known
+            if table.qualified_name in loads
         },
-        loads={row["table_name"]: row["loaded_at"] for row in session.query("status/loads")},
+        loads=loads,
         files={row["table_name"]: row for row in session.query("status/files")},
     )
 
@@ -83,7 +83,9 @@ def _grid(contents: Contents) -> "Grid":
     grid.add_column("last changed")
     for name, rows in contents.rows.items():
         table = TABLES[name]
-        grid.add_row(table.qualified_name, f"{rows:,}", _moment(contents.loads.get(name)))
+        grid.add_row(
+            table.qualified_name, f"{rows:,}", _moment(contents.loads.get(table.qualified_name))
+        )
     return grid
 
 

@@ -1,19 +1,11 @@
 """The data dictionary: every table with its columns, lineage and checks, as markdown."""
 
 from sparkify_dagster.lineage import Lineage
-from sparkify_dagster.loading.schema import created_name
-from sparkify_dagster.tables import (
-    BOOKKEEPING,
-    FILE_CHECKS,
-    TABLES,
-    VIEWS,
-    Check,
-    Column,
-    Table,
-    in_group,
-    read_columns,
-)
-from sparkify_dagster.warehouse.statements import read_statement
+from sparkify_dagster.loading.schema import bookkeeping
+from sparkify_dagster.table import Check, Table
+from sparkify_dagster.tables import FILE_CHECKS, TABLES, in_group
+from sparkify_dagster.warehouse.columns import Column, created_name, read_columns
+from sparkify_dagster.warehouse.statements import read_statement, section_names
 
 _INTRODUCTION = """# Data dictionary
 
@@ -42,8 +34,7 @@ def render_dictionary(lineage: Lineage) -> str:
     parts.append(_views())
     parts.append("## Bookkeeping\n\nFor the loads themselves; subject to change.\n")
     helpers = [helper for table in TABLES.values() for helper in table.helpers]
-    names = [*(f"bookkeeping/{name}" for name in BOOKKEEPING), *helpers]
-    parts += [_bookkeeping(f"{name}/create") for name in sorted(names)]
+    parts += [_bookkeeping(name) for name in sorted((*bookkeeping(), *helpers), key=created_name)]
     return "\n".join(parts)
 
 
@@ -95,9 +86,8 @@ def _checks(table: Table) -> list[str]:
 
 
 def _weight(check: Check) -> str:
-    if check.warn_only:
-        return "warning"
-    return "error, stops what lies downstream" if check.blocking else "error"
+    is_blocking = check.severity == "blocking"
+    return "error, stops what lies downstream" if is_blocking else check.severity
 
 
 def _required(column: Column) -> str:
@@ -105,7 +95,7 @@ def _required(column: Column) -> str:
 
 
 def _views() -> str:
-    rows = [f"| `{created_name(view)}` | {_comment(view)} |" for view in VIEWS]
+    rows = [f"| `{created_name(view)}` | {_comment(view)} |" for view in section_names("views")]
     return "\n".join(["## Views\n", "| view | what it is |", "|---|---|", *rows, ""])
 
 

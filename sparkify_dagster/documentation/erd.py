@@ -1,6 +1,8 @@
 """The entity-relationship diagram of the tables that people query, in mermaid."""
 
-from sparkify_dagster.tables import TABLES, Column, Table
+from sparkify_dagster.table import Table
+from sparkify_dagster.tables import TABLES
+from sparkify_dagster.warehouse.columns import Column
 
 _INTRODUCTION = """# How the tables join
 

@@ -7,6 +7,7 @@ from sparkify_dagster.documentation.dictionary import render_dictionary
 from sparkify_dagster.documentation.erd import render_erd
 from sparkify_dagster.documentation.lineage import derive_lineage
 from sparkify_dagster.lineage import LINEAGE_FILE
+from sparkify_dagster.loading.version import VERSIONS_FILE, render_versions
 from sparkify_dagster.warehouse.duckdb.dialect import TRANSLATIONS_FILE, render_translations
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -17,6 +18,7 @@ def render_files() -> dict[Path, str]:
     lineage = derive_lineage()
     return {
         TRANSLATIONS_FILE: render_translations(),
+        VERSIONS_FILE: render_versions(),
         LINEAGE_FILE: json.dumps(lineage, indent=1) + "\n",
         ROOT / "docs" / "data_dictionary.md": render_dictionary(lineage),
         ROOT / "docs" / "erd.md": render_erd(),

@@ -13,17 +13,26 @@ from sqlglot import exp, parse_one
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, build_scope
 
+from sparkify_dagster.lake.jsonpaths import EVENT_KEYS
 from sparkify_dagster.lineage import Lineage
-from sparkify_dagster.loading.schema import created_name
-from sparkify_dagster.sample.lake import EVENT_KEYS
-from sparkify_dagster.tables import BOOKKEEPING, TABLES, VIEWS, Table, read_columns
+from sparkify_dagster.loading.schema import bookkeeping
+from sparkify_dagster.table import Table
+from sparkify_dagster.tables import TABLES
+from sparkify_dagster.warehouse.columns import created_name, read_columns
 from sparkify_dagster.warehouse.copy_statement import parse_copy
-from sparkify_dagster.warehouse.statements import has_statement, read_statement, render
+from sparkify_dagster.warehouse.statements import (
+    read_statement,
+    read_statements,
+    render,
+    section_names,
+)
 
 Sources = frozenset[str]  # "table.column"; of the lake "log_data.key"
 
 # What stands for the path of a file, after Redshift Spectrum's column of that name.
 FILE_PATH = "$path"
+# The sections that fill a table, in the order they run.
+_FILLING = ("landing", "copy", "insert", "load")
 _LAKE_FOLDERS = {"staging_events": "log_data", "staging_songs": "song_data"}
 
 
@@ -67,19 +76,21 @@ def _table_lineage(table: Table) -> dict[str, list[str]]:
     for statement in _bookkeeping():
         columns = [column.name for column in read_columns(statement)]
         relations.known[created_name(statement)] = _Relation(dict.fromkeys(columns, frozenset()))
-    for view in VIEWS:
-        query = parse_one(read_statement(view), read="redshift").find(exp.Query)
-        assert query is not None
-        relations.known[created_name(view)] = _query(query, relations)
+    for view in section_names("views"):
+        relations.known[created_name(view)] = _view(view, relations)
+    _apply(read_statement("bookkeeping/pending"), relations)
     # What a table reads of itself it has from its own sources.
     own = relations.known[table.qualified_name] = _Relation(
         {column.name: frozenset() for column in table.columns}
     )
-    for statement in _filling_statements(table):
-        if statement.endswith("/copy"):
-            _copy(table, statement, relations)
+    for section in filter(None, map(table.section, _FILLING)):
+        if section.endswith("/copy"):
+            _copy(table, section, relations)
         else:
-            _apply(statement, relations)
+            for statement in read_statements(section):
+                _apply(statement, relations)
+    if table.is_view:
+        own = _view(table.create, relations)
     return {name: sorted(sources) for name, sources in own.columns.items()}
 
 
@@ -92,13 +103,14 @@ def _as_source(table: Table) -> _Relation:
 
 
 def _bookkeeping() -> Iterable[str]:
-    yield from (f"bookkeeping/{name}/create" for name in BOOKKEEPING)
-    yield from (f"{helper}/create" for table in TABLES.values() for helper in table.helpers)
+    yield from bookkeeping()
+    yield from (helper for table in TABLES.values() for helper in table.helpers)
 
 
-def _filling_statements(table: Table) -> list[str]:
-    steps = [f"{table.folder}/{part}" for part in ("landing", "copy", "insert")]
-    return [*(step for step in steps if has_statement(step)), *table.load_statements]
+def _view(statement: str, relations: _Relations) -> _Relation:
+    query = parse_one(read_statement(statement), read="redshift").find(exp.Query)
+    assert query is not None
+    return _query(query, relations)
 
 
 def _copy(table: Table, statement: str, relations: _Relations) -> None:
@@ -117,8 +129,7 @@ def _copy(table: Table, statement: str, relations: _Relations) -> None:
 def _apply(statement: str, relations: _Relations) -> None:
     """Follow one statement into the relation that it fills."""
     # What a run fills in has no part in where columns come from.
-    text = render(read_statement(statement), defaultdict(int, is_full=True))
-    tree = parse_one(text, read="redshift")
+    tree = parse_one(render(statement, defaultdict(int)), read="redshift")
     match tree:
         case exp.Create() if isinstance(tree.expression, exp.Query):
             name = cast("exp.Table", tree.this).name

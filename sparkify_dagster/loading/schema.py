@@ -1,125 +1,157 @@
 """Creating the tables and views, and noticing where their definition has changed."""
 
 import hashlib
-from collections.abc import Iterator
+import logging
 
-from sparkify_dagster.tables import (
-    BOOKKEEPING,
-    TABLES,
-    VIEWS,
-    Column,
-    Table,
-    read_columns,
-)
+from sparkify_dagster.loading.ledger import Entry, Ledger, read_ledger
+from sparkify_dagster.loading.version import views
+from sparkify_dagster.table import Table
+from sparkify_dagster.tables import TABLES
 from sparkify_dagster.warehouse.base import Session, WarehouseError
-from sparkify_dagster.warehouse.statements import read_statement
+from sparkify_dagster.warehouse.columns import Column, created_name, read_columns
+from sparkify_dagster.warehouse.statements import read_statement, section_names
+
+_log = logging.getLogger(__name__)
+
+LOCK = "bookkeeping/create_load_lock"
+# What an older version of the platform kept instead of the ledger.
+_FORMER = ("staging.table_versions", "staging.loads", "staging.loads_seen")
 
 
-def prepare(session: Session) -> None:
-    """Create or migrate what is missing.
+def bookkeeping() -> tuple[str, ...]:
+    """Return the statements that create the bookkeeping tables."""
+    return tuple(name for name in section_names("bookkeeping") if "/create_" in name)
+
+
+def prepare(session: Session) -> Ledger:
+    """Create or migrate what is missing; return the ledger.
 
     Raises:
         WarehouseError: a table differs from its definition in a way that needs a decision.
     """
-    session.execute("bookkeeping/table_versions/create")
     existing = {
-        row["table_name"]: row["column_list"] for row in session.query("bookkeeping/versions")
+        row["relation_name"]: row["table_type"] for row in session.query("bookkeeping/relations")
     }
+    if "staging.ledger" not in existing:
+        for statement in bookkeeping():
+            session.execute(statement)
+        if _FORMER[0] in existing:
+            _bring_over(session, existing)
+    ledger = read_ledger(session)
     migrated = False
-    for statement in _create_statements():
-        migrated |= _prepare_table(session, statement, existing)
-    for view in VIEWS:
-        _prepare_view(session, view, existing, replace=migrated)
+    for table in TABLES.values():
+        made = [_prepare_table(session, statement, ledger, existing) for statement in table.creates]
+        migrated |= any(made)
+        if any(made) and table.qualified_name in ledger.entries:
+            _build_anew(session, ledger, table)
+    _prepare_views(session, ledger, existing, replace=migrated)
+    return ledger
 
 
 def reset(session: Session) -> None:
-    """Drop all tables and views of the platform, whatever their state, and create them anew."""
-    for view in reversed(VIEWS):
+    """Drop all tables and views of the platform, whatever their state, and create them anew.
+
+    The lock stays: other runs may be waiting for it.
+    """
+    for view in reversed(views()):
         session.run(f"DROP VIEW IF EXISTS {created_name(view)} CASCADE")
-    for statement in (*_create_statements(), "bookkeeping/table_versions/create"):
-        session.run(f"DROP TABLE IF EXISTS {created_name(statement)} CASCADE")
+    tables = [statement for table in TABLES.values() for statement in table.creates]
+    for statement in (*tables, *bookkeeping()):
+        if statement != LOCK:
+            session.run(f"DROP TABLE IF EXISTS {created_name(statement)} CASCADE")
     prepare(session)
 
 
-def load_version(table: Table, rules: str = "") -> str:
-    """Return a hash of all SQL, and of further rules, that decide what a table holds."""
-    texts = [read_statement(name) for name in table.all_statements]
-    texts += [read_statement(view) for view in VIEWS]
-    return hashlib.sha256("\n".join([*texts, rules]).encode()).hexdigest()
+def _build_anew(session: Session, ledger: Ledger, table: Table) -> None:
+    """Let the next load of a table be a full one, as one of its tables is new or has changed."""
+    entry = ledger.of(table)
+    _define(session, ledger, table.qualified_name, entry.definition, version=None)
 
 
-def is_current(session: Session, table: Table, rules: str = "") -> bool:
-    """Tell whether a table was last built with the SQL and, besides it, the `rules` as now."""
-    versions = {
-        row["table_name"]: row["load_version"] for row in session.query("bookkeeping/versions")
-    }
-    return bool(versions.get(table.qualified_name) == load_version(table, rules))
+def _bring_over(session: Session, existing: dict[str, str]) -> None:
+    """Take over a warehouse of an older version: its rows stay until each table is built anew."""
+    _log.warning(
+        "This warehouse was made by an older version. It is brought over now: every file is read "
+        "again, and every table built anew."
+    )
+    rows = session.query("bookkeeping/former_versions")
+    _write_down(session, {row["table_name"]: row["column_list"] for row in rows})
+    session.run("DELETE FROM staging.load_changes")
+    for name in _FORMER:
+        if existing.pop(name, None):
+            session.run(f"DROP TABLE {name}")
 
 
-def mark_current(session: Session, table: Table, rules: str = "") -> None:
-    """Remember that a table has been built with the SQL and the `rules` as they are now."""
-    session.execute(
-        "bookkeeping/mark_current",
-        table_name=table.qualified_name,
-        load_version=load_version(table, rules),
+def _write_down(session: Session, definitions: dict[str, str]) -> None:
+    session.insert(
+        "staging.ledger",
+        ("table_name", "definition", "load_id", "full_load_id"),
+        [(name, definition, 0, 0) for name, definition in definitions.items()],
     )
 
 
-def created_name(statement: str) -> str:
-    """Return the schema and name of what a CREATE statement creates."""
-    words = read_statement(statement).replace("(", " ").split()
-    return next(word for word in words if word.startswith(("staging.", "analytics.")))
-
-
-def _create_statements() -> Iterator[str]:
-    for name in BOOKKEEPING:
-        if name != "table_versions":
-            yield f"bookkeeping/{name}/create"
-    for table in TABLES.values():
-        yield f"{table.folder}/create"
-        yield from (f"{helper}/create" for helper in table.helpers)
-
-
-def _prepare_table(session: Session, statement: str, existing: dict[str, str]) -> bool:
-    """Create a table, or add its new columns; tell whether columns were added."""
+def _prepare_table(
+    session: Session, statement: str, ledger: Ledger, existing: dict[str, str]
+) -> bool:
+    """Create a table, or add its new columns; tell whether something was done."""
     name = created_name(statement)
     columns = read_columns(statement)
     wanted = _column_list(columns)
-    if existing.get(name) == wanted:
+    entry = ledger.entries.get(name)
+    if entry and entry.definition == wanted and name in existing:
         return False
-    if name not in existing:
+    if entry and name in existing:
+        added = _added_columns(entry.definition, columns)
+        if added is None:
+            raise WarehouseError(
+                f"{name}: sql/{statement.rpartition('/')[0]}.sql has changed in a way that cannot "
+                f"be applied to the existing table.\n  warehouse: {entry.definition}\n"
+                f"  sql/: {wanted}\nRun the job reset_warehouse, which drops and recreates all "
+                "tables, then sparkify_etl."
+            )
+        for column in added:
+            session.run(f"ALTER TABLE {name} ADD COLUMN {column.name} {column.type}")
+    else:
         session.execute(statement)
-        _record_version(session, name, wanted)
-        return False
-    added = _added_columns(existing[name], columns)
-    if added is None:
-        raise WarehouseError(
-            f"{name}: sql/{statement}.sql has changed in a way that cannot be applied to the "
-            f"existing table.\n  warehouse: {existing[name]}\n  sql/: {wanted}\n"
-            "Run the job reset_warehouse, which drops and recreates all tables, then sparkify_etl."
-        )
-    for column in added:
-        session.run(f"ALTER TABLE {name} ADD COLUMN {column.name} {column.type}")
-    _record_version(session, name, wanted)
+    _define(session, ledger, name, wanted, version=None)
     return True
 
 
-def _prepare_view(session: Session, view: str, existing: dict[str, str], replace: bool) -> None:
-    name = created_name(view)
-    wanted = hashlib.sha256(read_statement(view).encode()).hexdigest()
-    if existing.get(name) == wanted and not replace:
+def _prepare_views(
+    session: Session, ledger: Ledger, existing: dict[str, str], replace: bool
+) -> None:
+    """Make all views anew where one is missing or has changed, as one may read another."""
+    wanted = {view: hashlib.sha256(read_statement(view).encode()).hexdigest() for view in views()}
+    if not replace and all(
+        created_name(view) in existing
+        and created_name(view) in ledger.entries
+        and ledger.entries[created_name(view)].definition == definition
+        for view, definition in wanted.items()
+    ):
         return
-    if name in existing:
-        # Redshift replaces a view only by one with the same columns.
-        session.run(f"DROP VIEW IF EXISTS {name}")
-    session.execute(view)
-    _record_version(session, name, wanted)
+    for view in reversed(views()):
+        name = created_name(view)
+        if name in existing:
+            kind = "VIEW" if existing[name] == "VIEW" else "TABLE"
+            session.run(f"DROP {kind} {name}")
+    for view, definition in wanted.items():
+        session.execute(view)
+        entry = ledger.entries.get(created_name(view))
+        _define(session, ledger, created_name(view), definition, entry.version if entry else None)
 
 
-def _record_version(session: Session, name: str, wanted: str) -> None:
-    """Write down what a table or view now is; its next load is a full one."""
-    session.execute("bookkeeping/forget_version", table_name=name)
-    session.insert("staging.table_versions", ("table_name", "column_list"), [(name, wanted)])
+def _define(
+    session: Session, ledger: Ledger, name: str, definition: str, version: str | None
+) -> None:
+    """Write down what a table or view now is; without a version its next load is a full one."""
+    old = ledger.entries.get(name, Entry(definition, None, 0, 0))
+    ledger.entries[name] = Entry(definition, version, old.load_id, old.full_load_id)
+    session.execute("bookkeeping/forget_table", table_name=name)
+    session.insert(
+        "staging.ledger",
+        ("table_name", "definition", "version", "load_id", "full_load_id"),
+        [(name, definition, version, old.load_id, old.full_load_id)],
+    )
 
 
 def _column_list(columns: tuple[Column, ...]) -> str:

@@ -3,30 +3,30 @@
 import datetime as dt
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from sparkify_dagster.lake.base import Lake, LakeError, SourceFile
+from sparkify_dagster.lake.base import Lake, SourceFile
 from sparkify_dagster.lake.combine import combine
-from sparkify_dagster.loading.log import Load, last_load, record_load, utc_now
-from sparkify_dagster.loading.schema import is_current, mark_current, prepare
-from sparkify_dagster.scratch import scratch_folder
-from sparkify_dagster.tables import STAGING_EVENTS, STAGING_SONGS, Table
-from sparkify_dagster.warehouse.base import (
-    BadLine,
-    CopyResult,
-    CopySource,
-    CopyStep,
-    Session,
-)
-from sparkify_dagster.warehouse.statements import folder_statements
+from sparkify_dagster.loading.ledger import Ledger, record_load, utc_now
+from sparkify_dagster.loading.plan import KnownFile, Plan, plan_events, plan_songs
+from sparkify_dagster.loading.refresh import empty
+from sparkify_dagster.loading.schema import prepare
+from sparkify_dagster.loading.version import read_version
+from sparkify_dagster.table import Table
+from sparkify_dagster.tables import STAGING_EVENTS, STAGING_SONGS
+from sparkify_dagster.warehouse.base import BadLine, CopyResult, CopySource, CopyStep, Session
+from sparkify_dagster.warehouse.scratch import scratch_folder
 
 _FINGERPRINT_THREADS = 4
+
+Copy = Callable[[CopyStep], tuple[CopyResult, list[SourceFile]]]
 
 
 @dataclass
 class StagingResult:
     """What a load of a staging table did."""
 
+    load_id: int = 0  # the table's latest load
     files_read: int = 0
     files_removed: int = 0
     is_full: bool = False
@@ -36,23 +36,19 @@ class StagingResult:
 
 
 @dataclass(frozen=True)
-class _Known:
-    """A file as it was when its rows were loaded."""
+class _Load:
+    """A load of a staging table, as far as it is decided before its files are looked at."""
 
-    size: int
+    table: Table
+    ledger: Ledger
+    known: dict[str, KnownFile]
     version: str
-    content_hash: str | None
-    day: dt.date | None
+    run_id: str
 
-
-@dataclass(frozen=True)
-class _Plan:
-    """Which files to read, and which files' rows to take out before."""
-
-    read: list[SourceFile]
-    replaced: dict[str, dt.date | None]
-    touched: list[SourceFile]  # same content under a new modification time
-    removed: int = 0
+    @property
+    def is_outdated(self) -> bool:
+        """Tell whether the rows were loaded by other SQL than now, or never."""
+        return self.ledger.of(self.table).version != self.version
 
 
 def load_events(
@@ -65,56 +61,28 @@ def load_events(
 ) -> StagingResult:
     """Load new and changed event files, all of them or those of `days`.
 
-    A day is replaced as a whole. A day that never had a file gives no rows; one whose file has
-    gone loses its rows, unless it was asked for by name: then something is amiss at the source.
     With a change of the load SQL or of the JSONPaths, all days loaded before are read again, too.
 
     Raises:
         LakeError: a day was asked for whose file was loaded once and has gone.
         LoadError: lines do not fit the table.
     """
-    prepare(session)
-    listed = lake.list_events()
-    known = _known_files(session, STAGING_EVENTS)
-    rules = "\n".join(lake.read_jsonpaths())
-    rebuild = not is_current(session, STAGING_EVENTS, rules)
-    if days is not None:
-        _refuse_gone_days(days, listed, known)
-    wanted: set[dt.date | None] = set(days or ())
-    if days is None:
-        wanted |= {file.day for file in listed}
-    if days is None or rebuild:
-        wanted |= {old.day for old in known.values()}
-    reload_all = rebuild or full_refresh
-    is_full = rebuild or not known or (full_refresh and days is None)
-    chosen = [file for file in listed if file.day in wanted]
-    gone = {name for name, old in known.items() if old.day in wanted}
-    gone -= {file.name for file in chosen}
-    changed = chosen if reload_all else _changed(lake, chosen, known)
-    touched = [file for file in changed if _same_content(file, known)] if not reload_all else []
-    untouched = {file.name for file in changed} - {file.name for file in touched}
-    changed_days = {file.day for file in changed if file.name in untouched}
-    changed_days |= {known[name].day for name in gone}
-    # A touched file of a day that is read anyway needs no separate note.
-    plan = _Plan(
-        read=[file for file in listed if file.day in changed_days],
-        replaced={name: old.day for name, old in known.items() if old.day in changed_days},
-        touched=[file for file in touched if file.day not in changed_days],
-        removed=len(gone),
+    load = _begin(session, STAGING_EVENTS, run_id, rules="\n".join(lake.read_jsonpaths()))
+    plan = plan_events(
+        lake.list_events(),
+        load.known,
+        days=days,
+        read_again=full_refresh or load.is_outdated,
+        is_outdated=load.is_outdated,
+        fingerprint=lake.fingerprint,
     )
-    plan = _Plan(_fingerprints(lake, plan.read), plan.replaced, plan.touched, plan.removed)
-    result = _load(
-        session,
-        STAGING_EVENTS,
-        plan,
-        is_full,
-        run_id,
-        lambda step: (
-            session.copy(step, CopySource(lake, plan.read), max_errors),
-            plan.read,
-        ),
-        rules,
-    )
+    plan = replace(plan, read=_fingerprints(lake, plan.read))
+    is_full = load.is_outdated or not load.known or (full_refresh and days is None)
+
+    def copy(step: CopyStep) -> tuple[CopyResult, list[SourceFile]]:
+        return session.copy(step, CopySource(lake, plan.read), max_errors), plan.read
+
+    result = _carry_out(session, load, plan, is_full, copy)
     if plan.read:
         result.days = _rows_by_day(session)
     return result
@@ -128,15 +96,9 @@ def load_songs(
     Raises:
         LoadError: objects do not fit the table.
     """
-    prepare(session)
-    listed = lake.list_songs()
-    known = _known_files(session, STAGING_SONGS)
-    is_full = full_refresh or not known or not is_current(session, STAGING_SONGS)
-    gone = set(known) - {file.name for file in listed}
-    changed = listed if is_full else [file for file in listed if not _is_same(file, known)]
-    replaced = dict.fromkeys(gone)
-    replaced |= {file.name: None for file in changed if file.name in known}
-    plan = _Plan(changed, replaced, [], len(gone))
+    load = _begin(session, STAGING_SONGS, run_id)
+    is_full = full_refresh or load.is_outdated or not load.known
+    plan = plan_songs(lake.list_songs(), load.known, read_again=is_full)
 
     def copy(step: CopyStep) -> tuple[CopyResult, list[SourceFile]]:
         with scratch_folder() as folder:
@@ -144,44 +106,84 @@ def load_songs(
             source = CopySource(lake, plan.read, combined.parts)
             return session.copy(step, source, max_errors), combined.files
 
-    return _load(session, STAGING_SONGS, plan, is_full, run_id, copy)
+    return _carry_out(session, load, plan, is_full, copy)
 
 
-def _load(
-    session: Session,
-    table: Table,
-    plan: _Plan,
-    is_full: bool,
-    run_id: str,
-    copy: Callable[[CopyStep], tuple[CopyResult, list[SourceFile]]],
-    rules: str = "",
+def _begin(session: Session, table: Table, run_id: str, rules: str = "") -> _Load:
+    ledger = prepare(session)
+    known = {
+        row["file_name"]: KnownFile(
+            int(row["size_bytes"]), row["version"], row["content_hash"], row["file_day"]
+        )
+        for row in session.query("bookkeeping/known_files", table_name=table.name)
+    }
+    return _Load(table, ledger, known, read_version(table, rules), run_id)
+
+
+def _carry_out(
+    session: Session, load: _Load, plan: Plan, is_full: bool, copy: Copy
 ) -> StagingResult:
-    """Exchange the rows of the planned files and write down what was done, by which `rules`."""
-    _remember_touched(session, table, plan.touched)
+    """Exchange the rows of the planned files and write down what was done."""
+    table = load.table
+    for file in plan.touched:
+        session.execute(
+            "bookkeeping/touch_file",
+            table_name=table.name,
+            file_name=file.name,
+            version=file.version,
+        )
     if not plan.read and not plan.replaced and not is_full:
-        return StagingResult()
-    load = Load(last_load(session, table.name).load_id + 1, is_full)
-    parameters = {
+        return StagingResult(load.ledger.of(table).load_id)
+    places = {
         "table_name": table.name,
-        "is_full": is_full,
-        "load_id": load.load_id,
-        "run_id": run_id,
+        "load_id": load.ledger.next_id,
+        "run_id": load.run_id,
         "loaded_at": utc_now(),
     }
-    session.execute("staging/new_files")
-    session.execute("staging/replaced_files")
-    if not is_full:
-        session.insert("replaced_files", ("file_name", "file_day"), list(plan.replaced.items()))
-    session.execute(f"{table.folder}/changes", **parameters)
-    for statement in folder_statements(f"{table.folder}/before_copy"):
-        session.execute(statement, **parameters)
+    changes = None if is_full else f"{table.file}/changes"
+    _take_out(session, load, plan, changes, places)
     step = CopyStep(
         table=table.name,
-        landing=f"{table.folder}/landing",
-        copy=f"{table.folder}/copy",
-        insert=f"{table.folder}/insert",
+        landing=f"{table.file}/landing",
+        copy=f"{table.file}/copy",
+        insert=f"{table.file}/insert",
     )
     copied, files = copy(step) if plan.read else (CopyResult(), [])
+    _note_files(session, files, copied)
+    for section in (table.section("after_copy"), changes, f"{table.file}/remember_files"):
+        if section:
+            session.execute(section, **places)
+    return StagingResult(
+        load_id=record_load(session, load.ledger, table, load.version, is_full, load.run_id),
+        files_read=len(plan.read),
+        files_removed=len(plan.gone),
+        is_full=is_full,
+        rejected=copied.rejected,
+        unknown_keys=copied.unknown_keys,
+    )
+
+
+def _take_out(
+    session: Session,
+    load: _Load,
+    plan: Plan,
+    changes: str | None,
+    places: dict[str, object],
+) -> None:
+    """Take out the rows of the replaced files, or all where no changes are noted."""
+    session.execute("bookkeeping/files_of_load")
+    if changes:
+        session.insert("replaced_files", ("file_name", "file_day"), list(plan.replaced.items()))
+        session.execute(changes, **places)
+        session.execute("bookkeeping/forget_files", **places)
+    else:
+        empty(session, load.table)
+        session.execute("bookkeeping/forget_all_files", **places)
+    session.execute(f"{load.table.file}/remove", **places)
+
+
+def _note_files(session: Session, files: Sequence[SourceFile], copied: CopyResult) -> None:
+    """Write down the files read, in the temporary table that the statements look at."""
     session.insert(
         "new_files",
         ("file_name", "file_day", "size_bytes", "version", "content_hash", "line_count"),
@@ -198,76 +200,11 @@ def _load(
             for file in files
         ],
     )
-    for statement in folder_statements(f"{table.folder}/after_copy"):
-        session.execute(statement, **parameters)
-    session.execute(f"{table.folder}/changes", **parameters)
-    session.execute("staging/forget_files", **parameters)
-    session.execute(f"{table.folder}/remember_files", **parameters)
-    record_load(session, table.name, load, run_id)
-    mark_current(session, table, rules)
-    return StagingResult(
-        files_read=len(plan.read),
-        files_removed=plan.removed,
-        is_full=is_full,
-        rejected=copied.rejected,
-        unknown_keys=copied.unknown_keys,
-    )
-
-
-def _known_files(session: Session, table: Table) -> dict[str, _Known]:
-    return {
-        row["file_name"]: _Known(
-            int(row["size_bytes"]), row["version"], row["content_hash"], row["file_day"]
-        )
-        for row in session.query("bookkeeping/known_files", table_name=table.name)
-    }
-
-
-def _is_same(file: SourceFile, known: dict[str, _Known]) -> bool:
-    old = known.get(file.name)
-    return old is not None and (old.size, old.version) == (file.size, file.version)
-
-
-def _same_content(file: SourceFile, known: dict[str, _Known]) -> bool:
-    old = known.get(file.name)
-    return (
-        old is not None
-        and None not in (old.content_hash, file.content_hash)
-        and (old.content_hash == file.content_hash)
-    )
-
-
-def _changed(lake: Lake, files: Sequence[SourceFile], known: dict[str, _Known]) -> list[SourceFile]:
-    """Return the files that look new or changed, those known before with their present hash."""
-    changed = [file for file in files if not _is_same(file, known)]
-    return [lake.fingerprint(file) if file.name in known else file for file in changed]
 
 
 def _fingerprints(lake: Lake, files: Sequence[SourceFile]) -> list[SourceFile]:
     with ThreadPoolExecutor(_FINGERPRINT_THREADS) as pool:
         return list(pool.map(lake.fingerprint, files))
-
-
-def _refuse_gone_days(
-    days: Collection[dt.date], listed: Sequence[SourceFile], known: dict[str, _Known]
-) -> None:
-    present = {file.day for file in listed}
-    for name, old in sorted(known.items()):
-        if old.day in days and old.day not in present:
-            raise LakeError(
-                f"{name}: was loaded before and has gone from the lake. Put it back and run "
-                "again, or run without a partition, which takes its rows out."
-            )
-
-
-def _remember_touched(session: Session, table: Table, files: Sequence[SourceFile]) -> None:
-    for file in files:
-        session.execute(
-            "bookkeeping/touch_file",
-            table_name=table.name,
-            file_name=file.name,
-            version=file.version,
-        )
 
 
 def _rows_by_day(session: Session) -> dict[dt.date, int]:

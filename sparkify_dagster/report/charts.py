@@ -34,7 +34,7 @@ def plain(value: Any) -> Any:
 
 def engagement(data: Data) -> list[Specification]:
     """Draw plays by level, active users, sessions and their length, by day."""
-    days = sorted(data["daily_engagement"], key=lambda row: row["day"])
+    days = sorted(data["report"], key=lambda row: row["day"])
     plays = {
         "title": "Plays a day",
         "data": _values(days, "day", "paid_plays", "free_plays"),
@@ -82,14 +82,14 @@ def songs(data: Data) -> list[Specification]:
     """Draw the most played songs."""
     rows = [
         (f"{_name(row['title'])} – {_name(row['artist_name'])}", row["plays"])
-        for row in data["top_songs"]
+        for row in data["report"]
     ]
     return [_bars("Most played songs", rows)]
 
 
 def artists(data: Data) -> list[Specification]:
     """Draw the most played artists."""
-    rows = [(_name(row["artist_name"]), row["plays"]) for row in data["top_artists"]]
+    rows = [(_name(row["artist_name"]), row["plays"]) for row in data["report"]]
     return [_bars("Most played artists", rows)]
 
 
@@ -97,7 +97,7 @@ def hours(data: Data) -> list[Specification]:
     """Draw the plays by weekday and hour."""
     rows = [
         {"day": _WEEKDAYS[row["weekday"]], **row}
-        for row in sorted(data["listening_hours"], key=lambda row: (row["weekday"], row["hour"]))
+        for row in sorted(data["report"], key=lambda row: (row["weekday"], row["hour"]))
     ]
     return [
         {
@@ -126,7 +126,7 @@ def hours(data: Data) -> list[Specification]:
 
 def demographics(data: Data) -> list[Specification]:
     """Draw the plays of the busiest locations, and of genders and levels."""
-    rows = data["listener_demographics"]
+    rows = data["report"]
     totals: dict[str | None, int] = {}
     groups: dict[tuple[str, str], int] = {}
     for row in rows:
@@ -189,7 +189,7 @@ def demographics(data: Data) -> list[Specification]:
 
 def level_changes(data: Data) -> list[Specification]:
     """Draw upgrades and downgrades by day, and the time to the first upgrade."""
-    days = data["level_change_days"]
+    days = data["report_days"]
     most = max((day["upgrades"] for day in days), default=0)
     least = -max((day["downgrades"] for day in days), default=0)
     changes = {
@@ -213,7 +213,7 @@ def level_changes(data: Data) -> list[Specification]:
             "color": _legend("kind", ["upgrades", "downgrades"], ["to paid", "to free"]),
         },
     }
-    waits = _binned(data["time_to_upgrade"])
+    waits = _binned(data["report_time_to_upgrade"])
     wait = {
         "title": "Days from the first event to the first upgrade",
         "data": {"values": waits},
@@ -238,7 +238,7 @@ def level_changes(data: Data) -> list[Specification]:
 
 def coverage(data: Data) -> list[Specification]:
     """Draw the share of plays with a song of the catalogue, by day."""
-    days = sorted(data["catalogue_coverage"], key=lambda row: row["day"])
+    days = sorted(data["report"], key=lambda row: row["day"])
     return [
         {
             "title": "Share of plays found in the catalogue",

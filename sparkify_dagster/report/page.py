@@ -134,7 +134,7 @@ def _policy() -> str:
 
 
 def _period(data: dict[str, Data]) -> str:
-    (span,) = data["daily_engagement"]["engagement_totals"]
+    (span,) = data["daily_engagement"]["report_totals"]
     if span["first_day"] is None:
         return "No plays yet: run the job sparkify_etl on a lake with events."
     return (
@@ -175,7 +175,7 @@ def _section(section: Section, data: Data, charts: list[str]) -> str:
 <div class="charts">{figures}</div>
 <details>
 <summary>First rows</summary>
-<div class="rows">{_table(listed(section, data))}</div>
+<div class="rows">{_table(listed(data))}</div>
 </details>
 </section>"""
 

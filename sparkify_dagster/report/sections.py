@@ -11,7 +11,9 @@ from typing import Any
 from sparkify_dagster.report import charts
 from sparkify_dagster.report.charts import Data, Record
 from sparkify_dagster.report.drawing import Specification
+from sparkify_dagster.tables import TABLES
 from sparkify_dagster.warehouse.base import Session
+from sparkify_dagster.warehouse.statements import section_names
 
 LISTED_ROWS = 10
 
@@ -23,43 +25,43 @@ class Section:
     table: str
     heading: str
     text: str
-    queries: tuple[str, ...]  # in sql/report/; the rows of the first are listed
     draw: Callable[[Data], list[Specification]]  # the first is shown in the UI
     numbers: Callable[[Data], dict[str, Any]]  # what Dagster plots over time
 
 
 def read(session: Session, section: Section) -> Data:
-    """Return the rows of a section's queries, with dates as text."""
+    """Return the rows of the queries `report...` in the table's SQL file, with dates as text."""
+    names = section_names(TABLES[section.table].file)
     return {
-        name: [
-            {key: charts.plain(value) for key, value in row.items()}
-            for row in session.query(f"report/{name}")
+        name.rpartition("/")[2]: [
+            {key: charts.plain(value) for key, value in row.items()} for row in session.query(name)
         ]
-        for name in section.queries
+        for name in names
+        if "/report" in name
     }
 
 
-def listed(section: Section, data: Data) -> list[Record]:
+def listed(data: Data) -> list[Record]:
     """Return the rows to list."""
-    return data[section.queries[0]][:LISTED_ROWS]
+    return data["report"][:LISTED_ROWS]
 
 
 def _song_numbers(data: Data) -> dict[str, Any]:
-    rows = data["top_songs"]
+    rows = data["report"]
     return {"top_song_plays": rows[0]["plays"]} if rows else {}
 
 
 def _artist_numbers(data: Data) -> dict[str, Any]:
-    rows = data["top_artists"]
+    rows = data["report"]
     return {"top_artist_plays": rows[0]["plays"]} if rows else {}
 
 
 def _engagement_numbers(data: Data) -> dict[str, Any]:
-    rows = data["daily_engagement"]
+    rows = data["report"]
     if not rows:
         return {}
     shown = ("active_users", "weekly_active_users", "plays", "plays_per_session", "paid_share")
-    (totals,) = data["engagement_totals"]
+    (totals,) = data["report_totals"]
     return {
         "total_plays": totals["plays"],
         "total_paid_plays": totals["paid_plays"],
@@ -69,7 +71,7 @@ def _engagement_numbers(data: Data) -> dict[str, Any]:
 
 
 def _demographics_numbers(data: Data) -> dict[str, Any]:
-    rows = data["listener_demographics"]
+    rows = data["report"]
     return {
         "locations": len({row["location"] for row in rows}),
         "women_plays": sum(row["plays"] for row in rows if row["gender"] == "F"),
@@ -78,7 +80,7 @@ def _demographics_numbers(data: Data) -> dict[str, Any]:
 
 
 def _hours_numbers(data: Data) -> dict[str, Any]:
-    rows = data["listening_hours"]
+    rows = data["report"]
     if not rows:
         return {}
     return {
@@ -89,9 +91,11 @@ def _hours_numbers(data: Data) -> dict[str, Any]:
 
 
 def _change_numbers(data: Data) -> dict[str, Any]:
-    (totals,) = data["level_change_totals"]
+    (totals,) = data["report_totals"]
     waited = [
-        row["days_to_upgrade"] for row in data["time_to_upgrade"] for _ in range(row["users"])
+        row["days_to_upgrade"]
+        for row in data["report_time_to_upgrade"]
+        for _ in range(row["users"])
     ]
     # Of an even number, the lower of the two in the middle.
     return {
@@ -101,10 +105,10 @@ def _change_numbers(data: Data) -> dict[str, Any]:
 
 
 def _coverage_numbers(data: Data) -> dict[str, Any]:
-    rows = data["catalogue_coverage"]
+    rows = data["report"]
     if not rows:
         return {}
-    (totals,) = data["coverage_totals"]
+    (totals,) = data["report_totals"]
     return {
         "matched_plays": totals["matched_plays"],
         "matched_share": round(totals["matched_plays"] / totals["plays"], 4),
@@ -120,7 +124,6 @@ SECTIONS: dict[str, Section] = {
             "How much is listened to",
             "Plays a day on the free and the paid level; users active on the day and in the seven "
             "days that end with it; sessions, and plays in each.",
-            ("daily_engagement", "engagement_totals"),
             charts.engagement,
             _engagement_numbers,
         ),
@@ -128,7 +131,6 @@ SECTIONS: dict[str, Section] = {
             "top_songs",
             "The most played songs",
             "By title and artist as logged, so that songs the catalogue does not have count too.",
-            ("top_songs",),
             charts.songs,
             _song_numbers,
         ),
@@ -136,7 +138,6 @@ SECTIONS: dict[str, Section] = {
             "top_artists",
             "The most played artists",
             "By the name as logged.",
-            ("top_artists",),
             charts.artists,
             _artist_numbers,
         ),
@@ -144,7 +145,6 @@ SECTIONS: dict[str, Section] = {
             "listening_hours",
             "When songs are played",
             "Plays by weekday and hour of the day (UTC), over all days.",
-            ("listening_hours",),
             charts.hours,
             _hours_numbers,
         ),
@@ -152,7 +152,6 @@ SECTIONS: dict[str, Section] = {
             "catalogue_coverage",
             "How much the catalogue covers",
             "Share of the plays whose song is in the catalogue, by day.",
-            ("catalogue_coverage", "coverage_totals"),
             charts.coverage,
             _coverage_numbers,
         ),
@@ -160,7 +159,6 @@ SECTIONS: dict[str, Section] = {
             "listener_demographics",
             "Who listens most",
             "Plays by the listener's metropolitan area, gender and level at the time of the play.",
-            ("listener_demographics",),
             charts.demographics,
             _demographics_numbers,
         ),
@@ -169,7 +167,6 @@ SECTIONS: dict[str, Section] = {
             "Upgrades and downgrades",
             "Changes between the free and the paid level, and how long after their first event "
             "users first upgrade.",
-            ("level_changes", "level_change_days", "level_change_totals", "time_to_upgrade"),
             charts.level_changes,
             _change_numbers,
         ),

@@ -11,6 +11,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from sparkify_dagster.lake.jsonpaths import EVENT_KEYS
 from sparkify_dagster.sample.catalogue import Song, make_songs, make_tracks
 from sparkify_dagster.sample.events import Days
 from sparkify_dagster.sample.spec import SampleDataError, SampleSpec
@@ -26,27 +27,6 @@ PARTS = (LOG_FOLDER, SONG_FOLDER, JSON_PATHS)
 # Raised when the same arguments give other files: older lakes are then made anew.
 GENERATOR_VERSION = 1
 
-# The keys of an event in the order of the files, which is the order of the JSONPaths too.
-EVENT_KEYS = (
-    "artist",
-    "auth",
-    "firstName",
-    "gender",
-    "itemInSession",
-    "lastName",
-    "length",
-    "level",
-    "location",
-    "method",
-    "page",
-    "registration",
-    "sessionId",
-    "song",
-    "status",
-    "ts",
-    "userAgent",
-    "userId",
-)
 
 # Called with "songs" or "events" and the number of them just written.
 Progress = Callable[[str, int], None]

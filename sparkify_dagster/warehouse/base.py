@@ -52,7 +52,7 @@ class LoadError(WarehouseError):
 
 @dataclass(frozen=True)
 class CopyStep:
-    """The statements that bring files into a staging table, as names of files in sql/."""
+    """The statements that bring files into a staging table, as names of sections in sql/."""
 
     table: str
     landing: str  # creates the temporary table that COPY fills
@@ -85,10 +85,13 @@ class Session(Protocol):
     statements: list[str]  # as sent to the engine
 
     def execute(self, name: str, **parameters: Any) -> int:
-        """Run `sql/<name>.sql`; return the number of rows it changed, -1 where unknown."""
+        """Run a section of `sql/`, as `star/time/load`.
+
+        Return the number of rows that its last statement changed, -1 where unknown.
+        """
 
     def query(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
-        """Run `sql/<name>.sql` and return its rows by column name."""
+        """Run the query of a section of `sql/` and return its rows by column name."""
 
     def run(self, text: str) -> list[Row]:
         """Run a trivial statement, which means the same on every engine; return its rows."""

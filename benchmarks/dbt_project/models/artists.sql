@@ -4,7 +4,7 @@ select
     nullif(artist_location, '') as location,
     artist_latitude as latitude,
     artist_longitude as longitude
-from {{ ref('staging_songs') }}
+from {{ ref('current_songs') }}
 where artist_id is not null
 qualify
     row_number() over (

@@ -14,7 +14,7 @@ SELECT
   NULLIF(artist_location, '') AS location,
   artist_latitude AS latitude,
   artist_longitude AS longitude
-FROM staging.staging_songs
+FROM staging.current_songs
 WHERE NOT artist_id IS NULL
 QUALIFY
   ROW_NUMBER() OVER (

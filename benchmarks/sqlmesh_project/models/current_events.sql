@@ -4,6 +4,19 @@ MODEL (
   kind VIEW
 );
 
+SELECT * REPLACE (
+  RTRIM(artist, ' ') AS artist,
+  RTRIM(first_name, ' ') AS first_name,
+  RTRIM(gender, ' ') AS gender,
+  RTRIM(last_name, ' ') AS last_name,
+  RTRIM(level, ' ') AS level,
+  RTRIM(location, ' ') AS location,
+  RTRIM(page, ' ') AS page,
+  RTRIM(song, ' ') AS song,
+  RTRIM(user_agent, ' ') AS user_agent,
+  RTRIM(user_id, ' ') AS user_id
+)
+FROM (
 SELECT events.*
 FROM staging.staging_events AS events
 ANTI JOIN staging.repeated_events AS repeated
@@ -20,3 +33,4 @@ QUALIFY
       file_day DESC, ts DESC, page, user_id, first_name, last_name, gender, level, location,
       user_agent, song, artist, length
   ) = 1
+) AS counted

@@ -9,7 +9,7 @@ MODEL (
 );
 
 SELECT song_id, title, artist_id, NULLIF(year, 0) AS year, duration, artist_name
-FROM staging.staging_songs
+FROM staging.current_songs
 QUALIFY
   ROW_NUMBER() OVER (
     PARTITION BY song_id ORDER BY source_file, title, artist_id, year, duration, artist_name

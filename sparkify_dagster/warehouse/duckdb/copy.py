@@ -23,7 +23,6 @@ from sparkify_dagster.lake.base import LakeError, event_day
 from sparkify_dagster.lake.combine import without_prefix
 from sparkify_dagster.lake.jsonpaths import path_steps
 from sparkify_dagster.lake.objects import chunks, count_lines, decompress, split_objects
-from sparkify_dagster.tables import Column, read_columns
 from sparkify_dagster.warehouse.base import (
     BadLine,
     CopyResult,
@@ -32,6 +31,7 @@ from sparkify_dagster.warehouse.base import (
     LoadError,
     WarehouseError,
 )
+from sparkify_dagster.warehouse.columns import Column, read_columns
 from sparkify_dagster.warehouse.copy_statement import CopyStatement, parse_copy
 from sparkify_dagster.warehouse.duckdb.dialect import COPIED_TYPES, literal
 from sparkify_dagster.warehouse.statements import read_statement, render

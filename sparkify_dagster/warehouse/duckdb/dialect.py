@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sparkify_dagster.warehouse import statements
-from sparkify_dagster.warehouse.statements import read_statement, statement_names
+from sparkify_dagster.warehouse.statements import read_statements, statement_names
 
 TRANSLATIONS_FILE = Path(__file__).with_name("translations.json")
 
@@ -31,15 +31,17 @@ _NOT_TRANSLATED = re.compile(r"redshift/|access/|.*/copy$")
 _PLACE = re.compile(r"\$([a-z_]+)\b")
 
 
-def translated(name: str) -> str:
-    """Return `sql/<name>.sql` in DuckDB's dialect, with `$name` for what a run fills in."""
-    return _translated(name, read_statement(name))
+def translated(name: str) -> tuple[str, ...]:
+    """Return the statements of a section in DuckDB's dialect, `$name` where a run fills in."""
+    return _translated(name, read_statements(name))
 
 
 @cache
-def _translated(name: str, text: str) -> str:
+def _translated(name: str, texts: tuple[str, ...]) -> tuple[str, ...]:
     kept = _kept_translations().get(name, {})
-    return kept["duckdb"] if kept.get("sha256") == _digest(text) else translate(text)
+    if kept.get("sha256") == _digest(texts):
+        return tuple(kept["duckdb"])
+    return tuple(translate(text) for text in texts)
 
 
 def translate(text: str) -> str:
@@ -86,16 +88,16 @@ def render_translations() -> str:
     found = {}
     for name in statement_names():
         if not _NOT_TRANSLATED.match(name):
-            text = read_statement(name)
-            found[name] = {"sha256": _digest(text), "duckdb": translate(text)}
+            texts = read_statements(name)
+            found[name] = {"sha256": _digest(texts), "duckdb": [translate(text) for text in texts]}
     return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
 
 
 @cache
-def _kept_translations() -> dict[str, dict[str, str]]:
-    found: dict[str, dict[str, str]] = json.loads(TRANSLATIONS_FILE.read_text(encoding="utf-8"))
+def _kept_translations() -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = json.loads(TRANSLATIONS_FILE.read_text(encoding="utf-8"))
     return found
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def _digest(texts: tuple[str, ...]) -> str:
+    return hashlib.sha256(";\n".join(texts).encode()).hexdigest()

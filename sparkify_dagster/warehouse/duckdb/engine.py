@@ -12,7 +12,6 @@ from typing import Any
 
 import duckdb
 
-from sparkify_dagster.scratch import scratch_folder
 from sparkify_dagster.warehouse.base import (
     CopyResult,
     CopySource,
@@ -24,6 +23,7 @@ from sparkify_dagster.warehouse.base import (
 )
 from sparkify_dagster.warehouse.duckdb.copy import FastCopyRefused, copy_checked, copy_fast
 from sparkify_dagster.warehouse.duckdb.dialect import fill_in, translate, translated
+from sparkify_dagster.warehouse.scratch import scratch_folder
 
 _CONFIG: dict[str, Any] = {
     # Redshift divides whole numbers as whole numbers and has no use for insertion order.
@@ -53,13 +53,16 @@ class DuckDBSession:
         self._check_lines = check_lines
 
     def execute(self, name: str, **parameters: Any) -> int:
-        """Run `sql/<name>.sql`; return the number of rows it changed."""
-        rows = self.run(fill_in(translated(name), parameters))
+        """Run a section of `sql/`; return the number of rows its last statement changed."""
+        rows: list[Row] = []
+        for text in translated(name):
+            rows = self.run(fill_in(text, parameters))
         return int(rows[0][0]) if len(rows) == 1 and isinstance(rows[0][0], int) else -1
 
     def query(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
-        """Run `sql/<name>.sql` and return its rows by column name."""
-        rows = self.run(fill_in(translated(name), parameters))
+        """Run the query of a section of `sql/` and return its rows by column name."""
+        (text,) = translated(name)
+        rows = self.run(fill_in(text, parameters))
         columns = [column[0] for column in self._connection.description or []]
         return [dict(zip(columns, row, strict=True)) for row in rows]
 

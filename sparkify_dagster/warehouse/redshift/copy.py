@@ -10,7 +10,6 @@ from sparkify_dagster.lake.base import JSONPATHS_NAME, SourceFile
 from sparkify_dagster.lake.combine import Part
 from sparkify_dagster.lake.jsonpaths import path_steps
 from sparkify_dagster.lake.s3 import S3Lake
-from sparkify_dagster.scratch import scratch_folder
 from sparkify_dagster.warehouse.base import (
     BadLine,
     CopyResult,
@@ -23,6 +22,7 @@ from sparkify_dagster.warehouse.copy_statement import CopyStatement, parse_copy
 from sparkify_dagster.warehouse.redshift.errors import LOAD_FAILED, ServerError
 from sparkify_dagster.warehouse.redshift.load_errors import Origins, Steps
 from sparkify_dagster.warehouse.redshift.uploads import PartSizes
+from sparkify_dagster.warehouse.scratch import scratch_folder
 from sparkify_dagster.warehouse.statements import Keyword, read_statement, render
 
 if TYPE_CHECKING:

@@ -35,8 +35,8 @@ _LOCK = "LOCK TABLE staging.load_lock"
 _FOUNDATION = (
     "bookkeeping/schema_staging",
     "bookkeeping/schema_analytics",
-    "bookkeeping/load_lock/create",
-    "bookkeeping/commits/create",
+    "bookkeeping/create_load_lock",
+    "bookkeeping/create_commits",
 )
 # Another run created it between our look and our CREATE.
 _EXISTS_NOW = ("42P06", "42P07", "23505")

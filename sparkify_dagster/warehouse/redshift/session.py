@@ -12,7 +12,7 @@ from sparkify_dagster.warehouse.redshift.copy import copy
 from sparkify_dagster.warehouse.redshift.load_errors import read_load_errors
 from sparkify_dagster.warehouse.redshift.settings import RedshiftSettings
 from sparkify_dagster.warehouse.redshift.uploads import Uploads
-from sparkify_dagster.warehouse.statements import read_statement, render
+from sparkify_dagster.warehouse.statements import read_statements, render
 
 _log = logging.getLogger(__name__)
 
@@ -40,11 +40,15 @@ class RedshiftSession:
         self._id, self._since = self._find_itself()
 
     def execute(self, name: str, **parameters: Any) -> int:
-        """Run `sql/<name>.sql`; return the number of rows it changed, -1 where unknown."""
-        return self.send(f"sql/{name}.sql", render(read_statement(name), parameters))
+        """Run a section of `sql/`; return the number of rows its last statement changed."""
+        changed = -1
+        file, _, section = name.rpartition("/")
+        for text in read_statements(name):
+            changed = self.send(f"sql/{file}.sql, {section}", render(text, parameters))
+        return changed
 
     def query(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
-        """Run `sql/<name>.sql` and return its rows by column name."""
+        """Run the query of a section of `sql/` and return its rows by column name."""
         self.execute(name, **parameters)
         columns = self._connection.columns()
         return [dict(zip(columns, row, strict=True)) for row in self._connection.rows()]

@@ -1,0 +1,67 @@
+"""Bringing a table up to date from the changes of the tables it is built from."""
+
+from dataclasses import dataclass
+
+from sparkify_dagster.loading.ledger import Span, record_load
+from sparkify_dagster.loading.schema import prepare
+from sparkify_dagster.loading.version import read_version
+from sparkify_dagster.table import Table
+from sparkify_dagster.tables import TABLES
+from sparkify_dagster.warehouse.base import Session
+
+
+@dataclass(frozen=True)
+class RefreshResult:
+    """What a refresh did."""
+
+    is_full: bool
+    changed: bool  # False: nothing new upstream, nothing touched
+    load_id: int  # the table's latest load
+
+
+def sources(table: Table) -> tuple[Table, ...]:
+    """Return the tables that a table is built from; the lake's folders are none."""
+    return tuple(TABLES[name] for name in table.built_from if name in TABLES)
+
+
+def refresh(session: Session, table: Table, full_refresh: bool, run_id: str) -> RefreshResult:
+    """Bring `table` up to date in the open transaction.
+
+    Only what changed upstream is touched. Everything is built anew where asked for, where the SQL
+    has changed, and where a source was built anew: everything is pending then.
+    """
+    ledger = prepare(session)
+    version = read_version(table)
+    entry, upstream = ledger.of(table), sources(table)
+    is_full = full_refresh or entry.version != version or ledger.starts_afresh(table, upstream)
+    if not is_full and not ledger.is_behind(table, upstream):
+        return RefreshResult(is_full=False, changed=False, load_id=entry.load_id)
+    span = _make_pending(session, table, is_full, entry.load_id)
+    places = {"load_id": ledger.next_id, "first_day": span.first_day, "last_day": span.last_day}
+    changes = None if is_full else table.section("changes")
+    # What leaves is noted before the rows are exchanged, what comes after.
+    for section in (changes, table.section("load"), changes):
+        if section:
+            session.execute(section, **places)
+    load_id = record_load(session, ledger, table, version, is_full, run_id)
+    return RefreshResult(is_full, changed=True, load_id=load_id)
+
+
+def empty(session: Session, table: Table) -> None:
+    """Take all rows out, before a load that builds the table anew."""
+    for stored in table.stored:
+        session.run(f"DELETE FROM {stored}")  # noqa: S608 - own names
+
+
+def _make_pending(session: Session, table: Table, is_full: bool, load_id: int) -> Span:
+    """Create the temporary table `pending`: what changed upstream; return its days."""
+    # Written as a list, which is never empty: no source has an empty name.
+    names = ("", *(source.name for source in sources(table) if not is_full))
+    session.execute("bookkeeping/pending", sources=names, load_id=load_id)
+    if is_full:
+        empty(session, table)
+        for source in sources(table):
+            if everything := source.section("all_changes"):
+                session.execute(everything)
+    (row,) = session.query("bookkeeping/pending_span")
+    return Span(**row)

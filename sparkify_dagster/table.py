@@ -1,0 +1,133 @@
+"""What a table is: the facts that `tables.py` says of each, and those that its SQL file says."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from sparkify_dagster.warehouse.columns import Column, created_name, is_view, read_columns, selected
+from sparkify_dagster.warehouse.statements import has_section, read_statement, section_names
+
+SEVERITIES = ("blocking", "error", "warning")
+_CHECK = re.compile(rf"({'|'.join(SEVERITIES)}): (.+)")
+_EXPECTED = "_expected"
+
+
+@dataclass(frozen=True)
+class Check:
+    """What has to hold for a table: a column of the `check` query in the table's SQL file.
+
+    It has to be 0; or, where a column `<name>_expected` follows, to equal that one. A blocking
+    check stops what is built from the table.
+    """
+
+    name: str
+    description: str
+    severity: str  # one of SEVERITIES
+    has_expected: bool = False
+    figures: tuple[str, ...] = ()  # further columns of the query, shown with the result
+
+    def passes(self, numbers: dict[str, int]) -> bool:
+        """Tell whether it holds, from the row that the `check` query gives."""
+        return numbers[self.name] == numbers.get(f"{self.name}{_EXPECTED}", 0)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the columns of the query that tell about it."""
+        expected = (f"{self.name}{_EXPECTED}",) * self.has_expected
+        return (self.name, *expected, *self.figures)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table or view: an asset of the same name, with a file of its own in `sql/`."""
+
+    name: str
+    schema: str
+    group: str  # folder in sql/ and asset group
+    summary: str  # what it is and its grain
+    built_from: tuple[str, ...]  # its sources: a load of one of them makes it out of date
+    key: tuple[str, ...] = ()
+    checked_against: tuple[str, ...] = ()  # what its checks look at besides
+    # The table whose changed days the checks look at, where it is not this one.
+    days_of: str = ""
+    # Columns that hold another table's key, with that table.
+    joins: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def qualified_name(self) -> str:
+        """Return schema.table."""
+        return f"{self.schema}.{self.name}"
+
+    @property
+    def file(self) -> str:
+        """Return the table's file in sql/."""
+        return f"{self.group}/{self.name}"
+
+    @property
+    def depends_on(self) -> tuple[str, ...]:
+        """Return what has to be there before: its sources, and what its checks look at."""
+        return tuple(dict.fromkeys((*self.built_from, *self.checked_against)))
+
+    @property
+    def changed_days(self) -> str:
+        """Return the table whose latest load tells the checks which days to look at."""
+        return self.days_of or self.name
+
+    @property
+    def create(self) -> str:
+        """Return the name of the statement that makes it."""
+        return f"{self.file}/create"
+
+    @property
+    def is_view(self) -> bool:
+        """Tell whether it is a view, of which `load` fills what it adds up."""
+        return is_view(self.create)
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """Return the columns in order."""
+        return read_columns(self.create)
+
+    @cached_property
+    def helpers(self) -> tuple[str, ...]:
+        """Return the statements that make further tables, which are built along for it alone."""
+        prefix = f"{self.file}/create_"
+        return tuple(name for name in section_names(self.file) if name.startswith(prefix))
+
+    @property
+    def creates(self) -> tuple[str, ...]:
+        """Return the statements that make the tables whose rows its load writes."""
+        return (*self.helpers, *(() if self.is_view else (self.create,)))
+
+    @property
+    def stored(self) -> tuple[str, ...]:
+        """Return the schema and name of each of these tables."""
+        return tuple(created_name(name) for name in self.creates)
+
+    @cached_property
+    def checks(self) -> tuple[Check, ...]:
+        """Return the checks, in the order of the `check` query."""
+        return tuple(_checks(f"{self.file}/check"))
+
+    def section(self, name: str) -> str | None:
+        """Return the name of a section of its file, None where it has no such section."""
+        found = f"{self.file}/{name}"
+        return found if has_section(found) else None
+
+
+def _checks(name: str) -> Iterator[Check]:
+    columns = list(selected(read_statement(name)))
+    starts = [at for at, (comment, _) in enumerate(columns) if _CHECK.fullmatch(comment)]
+    for start, end in zip(starts, [*starts[1:], len(columns)], strict=True):
+        comment, column = columns[start]
+        severity, description = _CHECK.fullmatch(comment).groups()  # type: ignore[union-attr]
+        others = tuple(other for _, other in columns[start + 1 : end])
+        expected = f"{column}{_EXPECTED}"
+        yield Check(
+            column,
+            description,
+            severity,
+            expected in others,
+            tuple(other for other in others if other != expected),
+        )

@@ -1,1 +1,0 @@
-REVOKE ALL ON SCHEMA staging FROM ROLE sparkify_analyst

@@ -1,1 +1,0 @@
-GRANT USAGE ON SCHEMA analytics TO ROLE sparkify_analyst

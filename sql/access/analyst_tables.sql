@@ -1,1 +1,0 @@
-GRANT SELECT ON :tables TO ROLE sparkify_analyst

@@ -1,1 +1,0 @@
-GRANT ROLE :role TO :user

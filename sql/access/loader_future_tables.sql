@@ -1,2 +1,0 @@
-ALTER DEFAULT PRIVILEGES FOR USER :user IN SCHEMA staging, analytics
-GRANT ALL ON TABLES TO ROLE sparkify_loader

@@ -1,1 +1,0 @@
-GRANT USAGE, CREATE ON SCHEMA staging, analytics TO ROLE sparkify_loader

@@ -1,1 +1,0 @@
-GRANT ALL ON ALL TABLES IN SCHEMA staging, analytics TO ROLE sparkify_loader

@@ -1,1 +1,0 @@
-DETACH MASKING POLICY sparkify_hidden_name ON analytics.users (:column) FROM ROLE sparkify_analyst

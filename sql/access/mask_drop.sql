@@ -1,1 +1,0 @@
-DROP MASKING POLICY sparkify_hidden_name

@@ -1,3 +1,0 @@
-SELECT policy_name
-FROM svv_masking_policy
-WHERE policy_name = 'sparkify_hidden_name'

@@ -1,3 +1,0 @@
-SELECT role_name
-FROM svv_roles
-WHERE role_name IN ('sparkify_loader', 'sparkify_analyst')

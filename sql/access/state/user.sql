@@ -1,1 +1,0 @@
-SELECT CURRENT_USER AS user_name

@@ -1,1 +1,0 @@
-GRANT SELECT ON analytics.users TO ROLE sparkify_analyst

@@ -1,1 +1,0 @@
-DELETE FROM analytics.listener_demographics

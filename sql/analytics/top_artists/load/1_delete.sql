@@ -1,1 +1,0 @@
-DELETE FROM analytics.top_artists

@@ -1,0 +1,105 @@
+-- What songs are played most: summed up by month when plays change, over all months when asked.
+
+-- name: create_song_months
+-- One row per month and song played: what top_songs adds up without reading all plays again.
+CREATE TABLE IF NOT EXISTS staging.song_months (
+    play_month DATE NOT NULL,            -- first day of the month, UTC
+    title VARCHAR(256),                  -- song title, as logged
+    artist_name VARCHAR(256),            -- artist, as logged
+    plays BIGINT NOT NULL,               -- plays in the month
+    paid_plays BIGINT NOT NULL,          -- of these, by listeners on the paid level
+    matched_plays BIGINT NOT NULL,       -- of these, with a song of the catalogue
+    first_played_at TIMESTAMP NOT NULL,  -- first play of the month, UTC
+    last_played_at TIMESTAMP NOT NULL    -- last play of the month, UTC
+)
+DISTSTYLE EVEN
+SORTKEY (play_month);
+
+-- name: create
+-- One row per song played, told apart by title and artist as logged.
+CREATE VIEW analytics.top_songs AS
+SELECT
+    -- VARCHAR(256): song title, as logged
+    title,
+    -- VARCHAR(256): artist, as logged
+    artist_name,
+    -- BIGINT: how often it was played
+    CAST(SUM(plays) AS BIGINT) AS plays,
+    -- BIGINT: of these, by listeners on the paid level
+    CAST(SUM(paid_plays) AS BIGINT) AS paid_plays,
+    -- BIGINT: of these, with a song of the catalogue
+    CAST(SUM(matched_plays) AS BIGINT) AS matched_plays,
+    -- TIMESTAMP: start of the first play, UTC
+    MIN(first_played_at) AS first_played_at,
+    -- TIMESTAMP: start of the last play, UTC
+    MAX(last_played_at) AS last_played_at
+FROM staging.song_months
+GROUP BY title, artist_name;
+
+-- name: load
+CREATE TEMP TABLE pending_months AS
+SELECT DISTINCT CAST(DATE_TRUNC('month', changed_day) AS DATE) AS play_month
+FROM pending;
+
+DELETE FROM staging.song_months
+WHERE play_month IN (SELECT play_month FROM pending_months);
+
+INSERT INTO staging.song_months (
+    play_month, title, artist_name, plays, paid_plays, matched_plays,
+    first_played_at, last_played_at
+)
+SELECT
+    play_month,
+    title,
+    artist_name,
+    COUNT(*),
+    SUM(CASE WHEN level = 'paid' THEN 1 ELSE 0 END),
+    COUNT(song_id),
+    MIN(start_time),
+    MAX(start_time)
+FROM (
+    SELECT
+        CAST(DATE_TRUNC('month', start_time) AS DATE) AS play_month,
+        title,
+        artist_name,
+        level,
+        song_id,
+        start_time
+    FROM analytics.songplays
+    WHERE :since_month_of_first_day(start_time)
+) AS plays_by_month
+WHERE play_month IN (SELECT play_month FROM pending_months)
+GROUP BY play_month, title, artist_name;
+
+-- name: check
+SELECT
+    -- blocking: No two rows with the same title and artist_name.
+    (
+        SELECT COUNT(*)
+        FROM (
+            SELECT
+                title,
+                artist_name
+            FROM analytics.top_songs
+            GROUP BY title, artist_name
+            HAVING COUNT(*) > 1
+        ) AS repeated
+    ) AS unique_key,
+    -- error: The plays add up to the rows of songplays.
+    COALESCE(SUM(plays), 0) AS plays_reconcile,
+    (SELECT GREATEST(COUNT(*), :least_rows) FROM analytics.songplays) AS plays_reconcile_expected,
+    -- error: The plays with a song of the catalogue add up to those with a song_id in songplays.
+    COALESCE(SUM(matched_plays), 0) AS matches_reconcile,
+    (SELECT COUNT(song_id) FROM analytics.songplays) AS matches_reconcile_expected
+FROM analytics.top_songs;
+
+-- name: report
+SELECT
+    title,
+    artist_name,
+    plays,
+    paid_plays,
+    matched_plays
+FROM analytics.top_songs
+ORDER BY plays DESC, artist_name, title
+LIMIT 15;

@@ -1,0 +1,191 @@
+-- What the platform remembers: which files are loaded, and which load each table is as of.
+--
+-- Writing transactions take turns, so one counter numbers the loads of the whole warehouse: a table
+-- is behind if one of its sources has a higher load number than itself.
+
+-- name: schema_staging
+CREATE SCHEMA IF NOT EXISTS staging;
+
+-- name: schema_analytics
+CREATE SCHEMA IF NOT EXISTS analytics;
+
+-- name: create_load_lock
+-- Locked by every writing transaction first, so that two runs take turns. Holds no rows.
+CREATE TABLE IF NOT EXISTS staging.load_lock (
+    locked_by VARCHAR(64)  -- never filled
+)
+DISTSTYLE ALL;
+
+-- name: create_commits
+-- One row per recent transaction. Where the answer to a COMMIT is lost, its row tells whether it
+-- took effect. Filled by the Redshift engine; DuckDB's COMMIT has no wire to be lost on.
+CREATE TABLE IF NOT EXISTS staging.commits (
+    token VARCHAR(64) NOT NULL,      -- made up for this transaction
+    run_id VARCHAR(64) NOT NULL,     -- the run it is part of
+    committed_at TIMESTAMP NOT NULL  -- UTC; rows older than a week are removed
+)
+DISTSTYLE ALL;
+
+-- name: create_ledger
+-- One row per table and view of the platform.
+CREATE TABLE IF NOT EXISTS staging.ledger (
+    table_name VARCHAR(128) NOT NULL,   -- schema.table
+    definition VARCHAR(8000) NOT NULL,  -- names and types of its columns; a view's SQL as a hash
+    version VARCHAR(64),                -- hash of the SQL of its latest load; NULL before the first
+    load_id BIGINT NOT NULL,            -- its latest load; 0 before the first
+    full_load_id BIGINT NOT NULL,       -- its latest load that built it anew; 0 before the first
+    run_id VARCHAR(64),                 -- the run of its latest load
+    loaded_at TIMESTAMP                 -- when that was, UTC
+)
+DISTSTYLE ALL;
+
+-- name: create_load_changes
+-- What a load changed, for the tables built from it. Each table fills the columns its readers need.
+CREATE TABLE IF NOT EXISTS staging.load_changes (
+    table_name VARCHAR(64) NOT NULL,  -- the table that changed
+    load_id BIGINT NOT NULL,          -- the load in staging.ledger
+    changed_day DATE,                 -- staging_events: file day; songplays: UTC day of start_time
+    song_id VARCHAR(32),              -- staging_songs
+    artist_id VARCHAR(32),            -- staging_songs
+    title VARCHAR(256),               -- songs: with artist_name, the plays to match again
+    artist_name VARCHAR(256)          -- songs
+)
+DISTSTYLE EVEN
+SORTKEY (table_name, load_id);
+
+-- name: create_loaded_files
+-- One row per lake file whose rows are in a staging table: what an unchanged file is recognised by.
+CREATE TABLE IF NOT EXISTS staging.loaded_files (
+    table_name VARCHAR(64) NOT NULL,   -- staging_events or staging_songs
+    file_name VARCHAR(1024) NOT NULL,  -- path below the lake's root
+    file_day DATE,                     -- the day in an event file's name, NULL for songs
+    size_bytes BIGINT NOT NULL,        -- as listed, before decompression
+    version VARCHAR(128) NOT NULL,     -- ETag on S3, modification time in nanoseconds in a folder
+    content_hash VARCHAR(64),          -- XXH3-128 of the content, where the loader read it itself
+    line_count BIGINT,                 -- objects the loader counted in it, NULL where it did not
+    row_count BIGINT NOT NULL,         -- rows the file gave
+    run_id VARCHAR(64) NOT NULL,       -- the run that loaded it
+    loaded_at TIMESTAMP NOT NULL       -- UTC
+)
+DISTSTYLE EVEN
+SORTKEY (table_name, file_name);
+
+-- name: relations
+-- The tables and views that are really there.
+SELECT
+    table_schema || '.' || table_name AS relation_name,
+    table_type
+FROM information_schema.tables
+WHERE table_schema IN ('staging', 'analytics');
+
+-- name: ledger
+SELECT
+    table_name,
+    definition,
+    version,
+    load_id,
+    full_load_id
+FROM staging.ledger;
+
+-- name: former_versions
+-- The ledger's predecessor: what an older version of the platform had created.
+SELECT
+    table_name,
+    column_list
+FROM staging.table_versions;
+
+-- name: forget_table
+DELETE FROM staging.ledger
+WHERE table_name = :table_name;
+
+-- name: record_load
+UPDATE staging.ledger
+SET
+    version = :version,
+    load_id = :load_id,
+    full_load_id = :full_load_id,
+    run_id = :run_id,
+    loaded_at = CAST(:loaded_at AS TIMESTAMP)
+WHERE table_name = :table_name;
+
+-- name: forget_changes
+-- Changes that every table built from this one has taken in; the latest load's stay for the checks.
+DELETE FROM staging.load_changes
+WHERE table_name = :table_name AND load_id <= :taken_in;
+
+-- name: pending
+-- What changed in a table's sources since its latest load. A load from the beginning fills it by
+-- what the sources call all_changes.
+CREATE TEMP TABLE pending AS
+SELECT DISTINCT
+    table_name AS source_table,
+    changed_day,
+    song_id,
+    artist_id,
+    title,
+    artist_name
+FROM staging.load_changes
+WHERE table_name IN (:sources) AND load_id > :load_id;
+
+-- name: pending_span
+SELECT
+    MIN(changed_day) AS first_day,
+    MAX(changed_day) AS last_day
+FROM pending;
+
+-- name: latest_span
+-- The days that a table's latest load changed, for its checks.
+SELECT
+    MIN(changed_day) AS first_day,
+    MAX(changed_day) AS last_day
+FROM staging.load_changes
+WHERE table_name = :table_name AND load_id = :load_id;
+
+-- name: known_files
+SELECT
+    file_name,
+    size_bytes,
+    version,
+    content_hash,
+    file_day
+FROM staging.loaded_files
+WHERE table_name = :table_name;
+
+-- name: files_of_load
+-- The files that a load reads, as the lake lists them; and those whose former rows it takes out:
+-- changed, removed, or of a day that is read again.
+CREATE TEMP TABLE new_files (
+    file_name VARCHAR(1024) NOT NULL,
+    file_day DATE,
+    size_bytes BIGINT NOT NULL,
+    version VARCHAR(128) NOT NULL,
+    content_hash VARCHAR(64),
+    line_count BIGINT
+);
+
+CREATE TEMP TABLE replaced_files (
+    file_name VARCHAR(1024) NOT NULL,
+    file_day DATE
+);
+
+-- name: forget_files
+DELETE FROM staging.loaded_files
+WHERE table_name = :table_name AND file_name IN (SELECT file_name FROM replaced_files);
+
+-- name: forget_all_files
+DELETE FROM staging.loaded_files
+WHERE table_name = :table_name;
+
+-- name: touch_file
+UPDATE staging.loaded_files
+SET version = :version
+WHERE table_name = :table_name AND file_name = :file_name;
+
+-- name: rows_by_day
+SELECT
+    file_day,
+    CAST(SUM(row_count) AS BIGINT) AS row_count
+FROM staging.loaded_files
+WHERE table_name = 'staging_events' AND file_day IN (SELECT file_day FROM new_files)
+GROUP BY file_day
+ORDER BY file_day;

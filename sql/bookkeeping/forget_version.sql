@@ -1,2 +1,0 @@
-DELETE FROM staging.table_versions
-WHERE table_name = :table_name

@@ -1,3 +1,0 @@
-SELECT COUNT(*) AS found
-FROM staging.commits
-WHERE token = :token

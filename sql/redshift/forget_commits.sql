@@ -1,2 +1,0 @@
-DELETE FROM staging.commits
-WHERE committed_at < CAST(:before AS TIMESTAMP)

@@ -1,1 +1,0 @@
-SELECT PG_LAST_COPY_COUNT() AS row_count

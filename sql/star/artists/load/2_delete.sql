@@ -1,2 +1,0 @@
-DELETE FROM analytics.artists
-WHERE :is_full OR artist_id IN (SELECT artist_id FROM affected_artists)

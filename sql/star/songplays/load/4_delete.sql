@@ -1,2 +1,0 @@
-DELETE FROM analytics.songplays
-WHERE :is_full OR file_day IN (SELECT file_day FROM pending_days)

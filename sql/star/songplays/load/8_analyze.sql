@@ -1,1 +1,0 @@
-ANALYZE analytics.songplays PREDICATE COLUMNS

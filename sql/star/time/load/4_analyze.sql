@@ -1,1 +1,0 @@
-ANALYZE analytics.time PREDICATE COLUMNS

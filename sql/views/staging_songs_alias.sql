@@ -1,3 +1,0 @@
--- The name the script projects use.
-CREATE OR REPLACE VIEW staging.songs AS
-SELECT * FROM staging.staging_songs
