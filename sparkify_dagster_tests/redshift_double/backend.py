@@ -12,7 +12,7 @@ import duckdb
 import pandas
 from sqlglot import exp
 
-from . import catalog, ddl, dml, lexical, privileges, settings, system, translate
+from . import catalog, ddl, dml, lexical, privileges, restrictions, settings, system, translate
 from .column_types import RedshiftType, from_duckdb, parse_type
 from .copy_load import Load, Loader, LoadError
 from .copy_statement import Copy, parse_copy
@@ -387,6 +387,8 @@ class Backend:
             database=self._shared.database,
             now=system.utc_now(),
             transaction_start=self._transaction_start,
+            authorize=lambda _: None,
+            leader_functions=restrictions.leader_functions(statement.tokens),
             parameters=statement.parameters,
         )
 
@@ -509,7 +511,7 @@ class Backend:
         context = self._context(statement)
         if isinstance(tree, exp.Merge):
             dml.check_merge(tree, relation)
-        rewritten = translate.rewrite(tree, context)
+        rewritten = translate.rewrite(tree, context, into_table=True)
         if isinstance(rewritten, exp.Insert):
             dml.check_insert(rewritten, relation, self._describe)
         rows = self._run(translate.to_duckdb(rewritten))

@@ -243,7 +243,7 @@ def create_table(text: str, context: translate.Context) -> tuple[list[str], bool
         query = create.expression
         if isinstance(query, exp.Subquery):
             query = query.unnest()
-        body = translate.to_duckdb(translate.rewrite(query, context))
+        body = translate.to_duckdb(translate.rewrite(query, context, into_table=True))
         columns = ""
         if isinstance(holder, exp.Schema):
             columns = "(" + ", ".join(f'"{c.name.lower()}"' for c in holder.expressions) + ")"

@@ -18,10 +18,12 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import ErrorLevel, SqlglotError
 
-from . import lexical
+from . import lexical, restrictions
+from .blanks import Blanks
 from .catalog import INTERNAL, Relation
 from .column_types import RedshiftType, from_sql
 from .errors import ServerError, not_emulated, refused, syntax_error
+from .scopes import Scopes
 from .system import VIEWS
 
 _DIALECT = "redshift"
@@ -42,6 +44,8 @@ class Context:
     database: str
     now: datetime
     transaction_start: datetime
+    authorize: Callable[[Scopes], None]
+    leader_functions: list[str] = field(default_factory=list)
     parameters: list[exp.Expr] = field(default_factory=list)
 
 
@@ -361,8 +365,9 @@ def _enclosing_query(node: exp.Expr, argument: exp.Expr) -> exp.Select | None:
     return probe
 
 
-def _argument_type(node: exp.Expr, context: Context) -> str:
-    probe = _enclosing_query(node, node.this)
+def _type_of(node: exp.Expr, argument: exp.Expr, context: Context) -> str:
+    """Ask DuckDB for the type of an expression at a place of the statement; "" if it fails."""
+    probe = _enclosing_query(node, argument)
     if probe is None:
         return ""
     try:
@@ -381,7 +386,7 @@ def _type_aggregates(tree: exp.Expr, context: Context) -> None:
     integer cut off, not a fraction [AWS: SUM function, AVG function].
     """
     for node in reversed(list(tree.find_all(exp.Sum, exp.Avg))):
-        kind = _argument_type(node, context)
+        kind = _type_of(node, node.this, context)
         if kind not in _INTEGERS | {"BIGINT", "HUGEINT"}:
             continue
         outer: exp.Expr = node
@@ -401,14 +406,19 @@ def fold_names(tree: exp.Expr) -> None:
         identifier.set("quoted", True)
 
 
-def rewrite(tree: exp.Expr, context: Context) -> exp.Expr:
+def rewrite(tree: exp.Expr, context: Context, into_table: bool = False) -> exp.Expr:
     """Turn a parsed query or DML statement into one that DuckDB runs to the same end.
 
+    into_table: whether a query's rows become those of a table.
     Raises ServerError for what Redshift refuses or the double does not carry out.
     """
     refuse(tree)
     fold_names(tree)
     tree = _replace_parameters(tree, context)
+    scopes = Scopes(tree, context.find)
+    context.authorize(scopes)
+    restrictions.check(scopes, context.leader_functions, into_table)
+    tree = Blanks(scopes, lambda node: _type_of(node, node, context)).rewrite(tree)
     # Children first: transform() would go on into what it has just made.
     for node in reversed(list(tree.walk())):
         new = _rewrite_node(node, context)
