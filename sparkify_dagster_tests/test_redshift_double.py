@@ -743,7 +743,8 @@ def test_a_failed_copy_loads_nothing_and_lists_its_errors(s3: Any, paths: str, l
     )
     assert "code:      8001" in fields["D"]
     loader.rollback()
-    assert rows(loader, "SELECT COUNT(*), pg_last_copy_count() FROM staging") == [(0, 0)]
+    assert rows(loader, "SELECT COUNT(*) FROM staging") == [(0,)]
+    assert rows(loader, "SELECT pg_last_copy_count()") == [(0,)]
     assert errors(loader) == [(url, 2, "user_id", "int4", 1207)]
     detail = rows(
         loader,

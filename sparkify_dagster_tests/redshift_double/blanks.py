@@ -311,7 +311,10 @@ def _merge(node: exp.SetOperation, names: list[str], flags: list[bool]) -> None:
     node.replace(place)
     inner = _names(flags)
     columns: list[exp.Expr] = [_column(name) for name in inner]
-    shown = [exp.alias_(c.copy(), n or "?column?", quoted=True) for c, n in zip(columns, names)]
+    shown = [
+        exp.alias_(c.copy(), n or "?column?", quoted=True)
+        for c, n in zip(columns, names, strict=True)
+    ]
     new = exp.Select(expressions=shown)
     for key in ("with_", "limit", "offset"):
         new.set(key, node.args.get(key))

@@ -194,16 +194,38 @@ _SET_UP = [
     "CREATE SCHEMA public",
     f"CREATE SCHEMA {INTERNAL}",
     f"CREATE TABLE {INTERNAL}.principals (kind VARCHAR, name VARCHAR)",
+    f"""CREATE TABLE {INTERNAL}.members (
+        role_kind VARCHAR, role VARCHAR, kind VARCHAR, name VARCHAR)""",
+    f"""CREATE TABLE {INTERNAL}.owners (
+        kind VARCHAR, schema VARCHAR, name VARCHAR, owner VARCHAR)""",
+    f"""CREATE TABLE {INTERNAL}.grants (
+        kind VARCHAR, schema VARCHAR, name VARCHAR, column_name VARCHAR, privilege VARCHAR,
+        grantee_kind VARCHAR, grantee VARCHAR)""",
+    f"""CREATE TABLE {INTERNAL}.defaults (
+        owner VARCHAR, schema VARCHAR, privilege VARCHAR, grantee_kind VARCHAR,
+        grantee VARCHAR)""",
+    # All users are members of PUBLIC, which may make temporary tables in the database and
+    # everything in the schema public [D: GRANT, Default database user permissions].
+    f"""INSERT INTO {INTERNAL}.grants VALUES
+        ('database', '', '', '', 'temp', 'public', 'public'),
+        ('schema', '', 'public', '', 'usage', 'public', 'public'),
+        ('schema', '', 'public', '', 'create', 'public', 'public')""",
     # Redshift cuts at n bytes and never inside a character.
     f"""CREATE MACRO {INTERNAL}.byte_prefix(x, n) AS
         CASE WHEN strlen(x) <= n THEN x
         ELSE left(x, len(list_filter(range(1, length(x) + 1),
                          lambda k: strlen(left(x, k::INTEGER)) <= n))::INTEGER) END""",
     f"""CREATE VIEW {INTERNAL}.schemata AS
-        SELECT database_name AS catalog_name, schema_name, 'awsuser' AS schema_owner
-        FROM duckdb_schemas()
+        SELECT database_name AS catalog_name, schema_name,
+               coalesce(o.owner, 'awsuser') AS schema_owner
+        FROM duckdb_schemas() LEFT JOIN {INTERNAL}.owners o
+          ON o.kind = 'schema' AND o.name = schema_name
         WHERE NOT internal AND database_name = current_database()
           AND schema_name <> '{INTERNAL}'""",
+    # Every user reads the catalog PG_NAMESPACE, whatever schemas he may use.
+    f"""CREATE VIEW {INTERNAL}.pg_namespace AS
+        SELECT schema_name AS nspname FROM {INTERNAL}.schemata
+        UNION ALL SELECT unnest(['pg_catalog', 'information_schema', 'pg_internal'])""",
     f"""CREATE VIEW {INTERNAL}.relations AS
         SELECT database_name, schema_name, table_name, table_oid, comment, temporary,
                CASE WHEN temporary THEN 'LOCAL TEMPORARY' ELSE 'BASE TABLE' END AS table_type

@@ -37,6 +37,14 @@ def target(tree: exp.Expr) -> exp.Table:
     return table
 
 
+def rights(tree: exp.Expr) -> list[str]:
+    """Name the rights on the target that a change wants besides SELECT [D: GRANT]."""
+    if not isinstance(tree, exp.Merge):
+        return [tree.key]
+    found = {when.args["then"].key for when in tree.args["whens"].expressions}
+    return sorted("delete" if kind not in ("insert", "update") else kind for kind in found)
+
+
 def _insert_columns(tree: exp.Insert, relation: Relation) -> list[TableColumn]:
     if not isinstance(tree.this, exp.Schema):
         return relation.columns

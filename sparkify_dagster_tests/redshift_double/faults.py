@@ -6,7 +6,29 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-What = Literal["cut_before", "cut_after", "cut_mid", "error", "delay"]
+What = Literal[
+    "cut_before", "cut_after", "cut_mid", "error", "delay",
+    "serializable", "deadlock", "conflict", "open_relation", "no_relation", "dropped",
+]  # fmt: skip
+# Faults that pass when the whole transaction is tried again: SQLSTATE, message, detail.
+TRANSIENT = {
+    # [I: aws/aws-sdk-pandas#665]
+    "serializable": ("XX000", "1023", "Serializable isolation violation on table - 100123"),
+    # [I: estuary/connectors, materialize-redshift]
+    "deadlock": (
+        "40P01",
+        "deadlock detected",
+        "Process 20001 waits for AccessExclusiveLock on relation 100123 of database 100001; "
+        "blocked by process 20002.",
+    ),
+    # [I: dbt-labs/dbt-adapters#1873, aws/amazon-redshift-jdbc-driver#147]
+    "conflict": ("XX000", "could not complete because of conflict with concurrent transaction", ""),
+    # [D: How to fix serializable isolation errors; I: dbt-labs/dbt-adapters#624]
+    "open_relation": ("XX000", "could not open relation with OID 100123", ""),
+    "no_relation": ("XX000", "1018", "Relation does not exist"),
+    # [I: dbt-labs/dbt-core#1305]
+    "dropped": ("XX000", "table 100123 dropped by concurrent transaction", ""),
+}
 
 
 @dataclass
@@ -17,7 +39,8 @@ class Fault:
         searched in the statement's text without regard to case, or a predicate on it.
     what: cut_before closes the connection before the statement runs; cut_after once it
         has run, before any answer; cut_mid in the middle of the answer. error answers
-        sqlstate, message and detail instead of running. delay waits `seconds` first.
+        sqlstate, message and detail instead of running. delay waits `seconds` first. The
+        names of TRANSIENT are errors with the words of a real cluster.
     nth: the first matching statement that is hit, counted from 1.
     times: how many matching statements are hit from there on.
     """
@@ -32,6 +55,11 @@ class Fault:
     seconds: float = 0.0
     seen: int = field(default=0, init=False)
     fired: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        if self.what in TRANSIENT:
+            self.sqlstate, self.message, self.detail = TRANSIENT[self.what]
+            self.what = "error"
 
     def matches(self, text: str) -> bool:
         """Tell whether a statement is meant, whatever its count."""

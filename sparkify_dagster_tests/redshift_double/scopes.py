@@ -296,26 +296,20 @@ class Scopes:
         return output.text if output.expression is None else self.is_text(output.expression)
 
     def _text(self, node: exp.Expr) -> bool | None:
+        output: Output | None = None
         if isinstance(node, exp.Column):
             found = self.resolve(node)
-            return None if found is None or found.output is None else (
-                self.output_is_text(found.output)
-            )  # fmt: skip
-        if isinstance(node, exp.Literal):
-            return bool(node.is_string)
-        if isinstance(node, exp.Cast):
-            return from_sql(node.to).is_text
-        if isinstance(node, exp.Subquery):
-            outputs = self.outputs(node)
-            return self.output_is_text(outputs[0]) if outputs else None
-        if isinstance(node, _TEXT):
-            return True
-        if isinstance(node, _NOT_TEXT):
-            return False
-        parts = list(_parts(node))
-        if parts:
-            return _any([self.is_text(part) for part in parts if not isinstance(part, exp.Null)])
-        return None
+            output = found.output if found is not None else None
+        elif isinstance(node, exp.Subquery):
+            output = next(iter(self.outputs(node) or []), None)
+        if isinstance(node, exp.Column | exp.Subquery):
+            return None if output is None else self.output_is_text(output)
+        if isinstance(node, exp.Literal | exp.Cast):
+            return node.is_string if isinstance(node, exp.Literal) else from_sql(node.to).is_text
+        if isinstance(node, _TEXT + _NOT_TEXT):
+            return isinstance(node, _TEXT)
+        parts = [part for part in _parts(node) if not isinstance(part, exp.Null)]
+        return _all_text([self.is_text(part) for part in parts])
 
 
 _TEXT = (
@@ -351,7 +345,7 @@ def _parts(node: exp.Expr) -> Iterator[exp.Expr]:
         yield node.this if node.this is not None else node.expressions[0]
 
 
-def _any(flags: list[bool | None]) -> bool | None:
+def _all_text(flags: list[bool | None]) -> bool | None:
     """Text mixed with another type is that type: a literal beside a date is a date."""
     if False in flags:
         return False

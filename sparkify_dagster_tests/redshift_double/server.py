@@ -16,6 +16,7 @@ from . import catalog, certificates
 from .backend import Backend, Shared
 from .faults import Fault, Faults
 from .locks import Locks
+from .meter import Counts, Latency, Meter
 from .objects import Store
 from .session import Session, Settings, Statement
 from .system import SystemLog
@@ -32,6 +33,7 @@ class RedshiftDouble:
     s3_endpoint: URL of the S3 that COPY reads; without it COPY is refused.
     region: where the "cluster" is; COPY from a bucket elsewhere needs REGION.
     denied_views: monitoring views that answer 42501 (may be changed while running).
+    latency: seconds to add up on `clock` for what was asked; nothing is slept.
     tls: with it, connections without TLS are refused; `ca_file` is the authority to trust.
     """
 
@@ -47,6 +49,7 @@ class RedshiftDouble:
         faults: Iterable[Fault] = (),
         protocol_version: int = 2,
         tls: bool = True,
+        latency: Latency | None = None,
     ) -> None:
         self.host = certificates.HOST
         self.port = 0
@@ -54,6 +57,8 @@ class RedshiftDouble:
         self.password = password
         self.database = database
         self.passwords: dict[str, str | None] = {user: password}
+        self.superusers = {user}
+        self._meter = Meter(latency)
         self.faults = Faults(faults)
         self.statements: list[Statement] = []
         self.denied_views = set(denied_views)
@@ -82,7 +87,17 @@ class RedshiftDouble:
         self._duck.execute(f'USE "{self.database}"')
         catalog.set_up(self.rows)
         store = Store(self._s3_endpoint, self._region) if self._s3_endpoint else None
-        self._shared = Shared(self.database, Locks(), SystemLog(), store, self.denied_views)
+        self._shared = Shared(
+            database=self.database,
+            locks=Locks(),
+            log=SystemLog(),
+            store=store,
+            denied_views=self.denied_views,
+            owner=self.user,
+            superusers=self.superusers,
+            logins=self.passwords,
+            meter=self._meter,
+        )
         self._settings = Settings(
             database=self.database,
             passwords=self.passwords,
@@ -93,6 +108,8 @@ class RedshiftDouble:
             stopping=self._stopping,
             new_backend=self._new_backend,
             report=self.failures.append,
+            meter=self._meter,
+            superusers=self.superusers,
         )
         self._listener = socket.create_server((self.host, 0))
         self.port = self._listener.getsockname()[1]
@@ -162,6 +179,16 @@ class RedshiftDouble:
             return cursor.execute(sql, parameters).fetchall()
         finally:
             cursor.close()
+
+    @property
+    def counts(self) -> Counts:
+        """What was asked of the double so far: statements, sessions, copies, commits, ..."""
+        return self._meter.counts
+
+    @property
+    def clock(self) -> float:
+        """The seconds that `latency` gives all this, over all sessions."""
+        return self._meter.clock
 
     def wait_for_waiter(self, seconds: float) -> bool:
         """Wait until some session waits for a table lock; False if none does in time."""

@@ -18,6 +18,7 @@ from . import lexical, protocol, translate
 from .backend import Backend, Result
 from .errors import ServerError, not_emulated
 from .faults import Fault, Faults
+from .meter import Meter
 from .protocol import Column, Reader
 
 _FLUSH_AT = 1 << 16
@@ -54,6 +55,8 @@ class Settings:
     stopping: threading.Event
     new_backend: Callable[[int, str], Backend]
     report: Callable[[BaseException], None]
+    meter: Meter
+    superusers: set[str]
 
 
 @dataclass
@@ -191,6 +194,7 @@ class Session:
             return False
         self._backend = self._settings.new_backend(self._id, user)
         self._backend.name_application(parameters.get("application_name", ""))
+        self._settings.meter.add("sessions")
         self._welcome(parameters)
         if any(fault.what in ("cut_after", "cut_mid") for fault in faults):
             return False
@@ -235,7 +239,7 @@ class Session:
             "client_encoding": "UTF8",
             "DateStyle": "ISO, MDY",
             "integer_datetimes": "on",
-            "is_superuser": "on",
+            "is_superuser": "on" if self._running.rights.is_superuser else "off",
             "server_encoding": "UTF8",
             "server_version": "8.0.2",
             "session_authorization": parameters.get("user", ""),
@@ -278,6 +282,7 @@ class Session:
             if code == b"X":
                 return
             if code == b"S":
+                self._settings.meter.add("round_trips")
                 self._skipping = False
                 self._ready()
                 self._flush()
@@ -338,6 +343,7 @@ class Session:
     def _record(self, text: str) -> Statement:
         statement = Statement(self._id, self._running.state, text)
         self._settings.statements.append(statement)
+        self._settings.meter.add("statements")
         return statement
 
     def _find_prepared(self, name: str) -> _Prepared:

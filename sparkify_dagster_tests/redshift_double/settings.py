@@ -71,3 +71,10 @@ def search_path(value: str) -> list[str]:
     """Split a search_path, without the user's own schema."""
     names = [token.value for token in lexical.tokens(value) if token.text != ","]
     return [name for name in names if name != "$user"]
+
+
+def named_path(tokens: list[Token]) -> list[str]:
+    """Give the schemas that SET search_path names; a string is one name, commas and all."""
+    names = [token.value for token in tokens[3:] if token.text != ","]
+    words = [token.upper for token in tokens[3:]]
+    return [name for name in names if name != "$user" and words != ["DEFAULT"]]

@@ -23,6 +23,7 @@ from .blanks import Blanks
 from .catalog import INTERNAL, Relation
 from .column_types import RedshiftType, from_sql
 from .errors import ServerError, not_emulated, refused, syntax_error
+from .rights import Rights
 from .scopes import Scopes
 from .system import VIEWS
 
@@ -45,6 +46,8 @@ class Context:
     now: datetime
     transaction_start: datetime
     authorize: Callable[[Scopes], None]
+    has_privilege: Callable[[str, list[str]], bool]
+    visible: Rights | None
     leader_functions: list[str] = field(default_factory=list)
     parameters: list[exp.Expr] = field(default_factory=list)
 
@@ -269,6 +272,13 @@ def _rewrite_now(node: exp.CurrentTimestamp, context: Context) -> exp.Expr:
     return _timestamp(context.now.replace(microsecond=0))
 
 
+_PRIVILEGE_FUNCTIONS = {
+    "HAS_DATABASE_PRIVILEGE": "database",
+    "HAS_SCHEMA_PRIVILEGE": "schema",
+    "HAS_TABLE_PRIVILEGE": "table",
+}
+
+
 def _sql_name(node: exp.Func) -> str:
     return str(node.sql_name())
 
@@ -276,6 +286,12 @@ def _sql_name(node: exp.Func) -> str:
 def _rewrite_function(node: exp.Func, context: Context) -> exp.Expr:
     name = node.name.upper() if isinstance(node, exp.Anonymous) else _sql_name(node)
     value = context.functions.get(name)
+    if name in _PRIVILEGE_FUNCTIONS:
+        arguments = list(node.expressions)
+        if not all(isinstance(item, exp.Literal) for item in arguments):
+            raise not_emulated(f"{name} of other than literals")
+        words = [item.name.lower() for item in arguments]
+        return exp.Boolean(this=context.has_privilege(_PRIVILEGE_FUNCTIONS[name], words))
     if value is None:
         if name == "OCTET_LENGTH":
             return _anonymous("strlen", *node.expressions)
@@ -331,8 +347,26 @@ def _point_tables(tree: exp.Expr, context: Context) -> None:
             if table.name not in ("columns", "tables", "schemata"):
                 raise not_emulated(f"information_schema.{table.name}")
             table.set("db", exp.to_identifier(INTERNAL))
+            if context.visible is not None:
+                _limit(table, context.visible)
+        elif table.db in ("", "pg_catalog") and table.name == "pg_namespace":
+            table.set("db", exp.to_identifier(INTERNAL))
+        elif table.db == "pg_catalog" and table.name not in VIEWS:
+            raise not_emulated(f"pg_catalog.{table.name}")
         elif table.db in ("", "pg_catalog") and table.name in VIEWS:
             _point_system_view(table, context)
+
+
+def _limit(table: exp.Table, rights: Rights) -> None:
+    """Show a user only what information_schema of PostgreSQL 8.0 shows him."""
+    if table.name == "schemata":
+        name, names = "schema_name", rights.owned_schemas()
+    else:
+        name, names = "table_schema || '.' || table_name", rights.visible()
+    listed = ", ".join(exp.Literal.string(item).sql("duckdb") for item in names) or "NULL"
+    sql = f"SELECT * FROM {INTERNAL}.{table.name} WHERE {name} IN ({listed})"
+    alias = exp.TableAlias(this=exp.to_identifier(table.alias or table.name))
+    table.replace(exp.Subquery(this=sqlglot.parse_one(sql, read="duckdb"), alias=alias))
 
 
 def _point_system_view(table: exp.Table, context: Context) -> None:
