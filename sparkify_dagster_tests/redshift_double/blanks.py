@@ -11,12 +11,11 @@ that has most, so that a client which counts on a trimmed value is found out.
 from collections.abc import Callable, Iterator
 
 from sqlglot import exp
+from sqlglot.optimizer.annotate_types import annotate_types
 
 from .errors import not_emulated
 from .restrictions import group_items
 from .scopes import Scopes
-
-Types = Callable[[exp.Expr], str]
 
 _COMPARISONS = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE)
 
@@ -25,6 +24,16 @@ def _trimmed(node: exp.Expr) -> exp.Expr:
     if isinstance(node, exp.Literal):
         return exp.Literal.string(node.name.rstrip(" "))
     return exp.Anonymous(this="rtrim", expressions=[node, exp.Literal.string(" ")])
+
+
+def _guess(node: exp.Expr) -> bool:
+    """Ask sqlglot for a function's type. Raises ServerError 0A000 where it knows none."""
+    if isinstance(node, exp.Column | exp.Subquery):
+        return False  # of a table that does not exist, as DuckDB will say
+    kind = annotate_types(node.copy()).type
+    if kind is None or kind.this == exp.DataType.Type.UNKNOWN:
+        raise not_emulated(f"the comparison of {node.sql('redshift')}, of unknown type")
+    return kind.is_type(*exp.DataType.TEXT_TYPES)
 
 
 def _wrap(node: exp.Expr) -> None:
@@ -39,11 +48,10 @@ def _column(name: str, table: str = "") -> exp.Column:
 
 
 class Blanks:
-    """Rewrites one statement; decides by its scopes, and where they do not know by DuckDB."""
+    """Rewrites one statement, by what its scopes know of types."""
 
-    def __init__(self, scopes: Scopes, duckdb_type: Types) -> None:
+    def __init__(self, scopes: Scopes) -> None:
         self._scopes = scopes
-        self._duckdb_type = duckdb_type
 
     def rewrite(self, tree: exp.Expr) -> exp.Expr:
         """Rewrite in place; give the root, which is another where it was a set operation.
@@ -59,7 +67,7 @@ class Blanks:
 
     def _is_text(self, node: exp.Expr) -> bool:
         known = self._scopes.is_text(node)
-        return known if known is not None else self._duckdb_type(node) == "VARCHAR"
+        return _guess(node) if known is None else known
 
     def _jobs(self, tree: exp.Expr) -> Iterator[Callable[[], None]]:
         self._late: list[Callable[[], None]] = []
@@ -96,6 +104,8 @@ class Blanks:
         self, nodes: list[exp.Expr], together: bool = True
     ) -> Iterator[Callable[[], None]]:
         """Trim text operands; together they are one comparison, which a date makes no text."""
+        if together and any(self._scopes.is_text(node) is False for node in nodes):
+            return
         flags = [self._is_text(node) for node in nodes]
         if together and not all(flags):
             return
@@ -144,13 +154,13 @@ class Blanks:
     def _select(self, select: exp.Select) -> Iterator[Callable[[], None]]:
         for join in select.args.get("joins") or []:
             self._check_using(select, join)
-        grouped = [self._is_text(item) for item in group_items(select)]
+        grouped = [self._sorts_by_text(item) for item in group_items(select)]
         ordered = self._ordered(select)
         if any(grouped):
             yield lambda: _group(select, grouped)
         if select.args.get("distinct") is not None:
             columns = self._columns(select)
-            if any(text for _, text in columns):
+            if any(text and not isinstance(c.unalias(), exp.Literal) for c, text in columns):
                 yield lambda: _distinct(select, columns)
         yield from ordered
 
@@ -162,9 +172,12 @@ class Blanks:
             if position is None:
                 if self._is_text(item.this):
                     jobs.append(lambda item=item: _wrap(item.this))
-            elif self._is_text(select.expressions[position].unalias()):
+            elif self._sorts_by_text(select.expressions[position].unalias()):
                 jobs.append(lambda item=item, at=position: _order_by(select, item, at))
         return jobs
+
+    def _sorts_by_text(self, node: exp.Expr) -> bool:
+        return not isinstance(node, exp.Literal) and self._is_text(node)
 
     def _columns(self, select: exp.Select) -> list[tuple[exp.Expr, bool]]:
         """Give the result columns, stars written out, and which are text."""
@@ -225,8 +238,15 @@ def _names(flags: list[bool], letter: str = "c") -> list[str]:
 
 
 def _keys(flags: list[bool], columns: list[exp.Expr]) -> list[exp.Expr]:
-    """Give columns by what compares them: trimmed where they are text."""
-    return [_trimmed(c) if text else c for text, c in zip(flags, columns, strict=True)]
+    """Give columns by what compares them: trimmed where they are text.
+
+    Constants are left out: DuckDB would read them as the numbers of columns.
+    """
+    return [
+        _trimmed(column) if text else column
+        for text, column in zip(flags, columns, strict=True)
+        if not isinstance(column, exp.Literal | exp.Null | exp.Boolean)
+    ]
 
 
 def _derived(query: exp.Expr, alias: str, names: list[str]) -> exp.Subquery:

@@ -139,7 +139,9 @@ def _objects(words: _Words, access: Access) -> list[Object]:
         words.expect("IN", "SCHEMA")
         kind = "SCHEMA"
     else:
-        kind = words.peek() if words.take(*_OBJECTS) else "TABLE"
+        kind = words.peek()
+        if not words.take(*_OBJECTS):
+            kind = "TABLE"
     names = words.names()
     if kind == "TABLE":
         return [table_object(access.existing(schema, name)) for schema, name in names]

@@ -14,6 +14,20 @@ from .column_types import from_sql
 from .system import VIEWS
 
 Find = Callable[[str, str], Relation | None]
+# The catalog's views, and which of their columns are no text.
+_TABLE = ("table_catalog", "table_schema", "table_name")
+_CATALOG = {
+    "tables": [*_TABLE, "table_type"],
+    "schemata": ["catalog_name", "schema_name", "schema_owner"],
+    "columns": [
+        *_TABLE, "column_name", "ordinal_position", "column_default", "is_nullable", "data_type",
+        "character_maximum_length", "numeric_precision", "numeric_scale",
+    ],
+    "pg_namespace": ["nspname"],
+}  # fmt: skip
+_CATALOG_NUMBERS = {
+    "ordinal_position", "character_maximum_length", "numeric_precision", "numeric_scale",
+}  # fmt: skip
 # How a block hangs in the one around it: in FROM, in a join's ON, or in another expression.
 Place = Literal["top", "from", "on", "expression"]
 
@@ -182,8 +196,10 @@ class Scopes:
             kinds = VIEWS[table.name].items()
             outputs = [Output(column, kind.startswith("char")) for column, kind in kinds]
             return Source(name, outputs, system=table.name)
-        if table.db in ("information_schema", "pg_catalog"):
-            return Source(name, None, system=f"{table.db}.{table.name}")
+        if table.db in ("information_schema", "pg_catalog") or table.name == "pg_namespace":
+            known = _CATALOG.get(table.name)
+            outputs = known and [Output(c, c not in _CATALOG_NUMBERS) for c in known]
+            return Source(name, outputs, system=f"catalog.{table.name}")
         relation = self._find(table.db, table.name)
         if relation is None:
             return Source(name, None)
@@ -308,6 +324,8 @@ class Scopes:
             return node.is_string if isinstance(node, exp.Literal) else from_sql(node.to).is_text
         if isinstance(node, _TEXT + _NOT_TEXT):
             return isinstance(node, _TEXT)
+        if isinstance(node, exp.Anonymous):
+            return _FUNCTIONS.get(node.name.upper())
         parts = [part for part in _parts(node) if not isinstance(part, exp.Null)]
         return _all_text([self.is_text(part) for part in parts])
 
@@ -324,6 +342,12 @@ _NOT_TEXT = (
     exp.DateTrunc, exp.CurrentTimestamp, exp.CurrentDate, exp.Abs, exp.Round, exp.Floor, exp.Ceil,
     exp.Stddev, exp.StddevSamp, exp.Variance, exp.StrPosition, exp.Star,
 )  # fmt: skip
+# Functions that sqlglot has no class for, and whether they give text.
+_FUNCTIONS = {
+    "PG_BACKEND_PID": False, "PG_LAST_COPY_ID": False, "PG_LAST_COPY_COUNT": False,
+    "STRTOL": False, "OCTET_LENGTH": False, "BTRIM": True, "JSON_EXTRACT_PATH_TEXT": True,
+    "REGEXP_SUBSTR": True, "TRANSLATE": True, "QUOTE_IDENT": True, "QUOTE_LITERAL": True,
+}  # fmt: skip
 _SAME_AS_ARGUMENT = (
     exp.Max, exp.Min, exp.AnyValue, exp.Paren, exp.Window, exp.Lag, exp.Lead, exp.FirstValue,
     exp.LastValue, exp.NthValue, exp.IgnoreNulls, exp.RespectNulls, exp.Nullif, exp.Alias,

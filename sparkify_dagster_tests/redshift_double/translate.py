@@ -96,7 +96,10 @@ def _refuse_words(tokens: list[lexical.Token]) -> None:
 
 
 _FRAMED = (exp.AggFunc, exp.FirstValue, exp.LastValue, exp.NthValue)
-_UNFRAMED = (exp.Lag, exp.Lead)
+# Ranking functions take no frame [D: Window function syntax summary].
+_UNFRAMED = (
+    exp.Lag, exp.Lead, exp.Rank, exp.DenseRank, exp.Ntile, exp.PercentRank, exp.CumeDist,
+)  # fmt: skip
 
 
 def _refuse_window(window: exp.Window) -> None:
@@ -452,7 +455,7 @@ def rewrite(tree: exp.Expr, context: Context, into_table: bool = False) -> exp.E
     scopes = Scopes(tree, context.find)
     context.authorize(scopes)
     restrictions.check(scopes, context.leader_functions, into_table)
-    tree = Blanks(scopes, lambda node: _type_of(node, node, context)).rewrite(tree)
+    tree = Blanks(scopes).rewrite(tree)
     # Children first: transform() would go on into what it has just made.
     for node in reversed(list(tree.walk())):
         new = _rewrite_node(node, context)
