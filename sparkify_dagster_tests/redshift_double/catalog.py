@@ -194,19 +194,19 @@ _SET_UP = [
     "CREATE SCHEMA public",
     f"CREATE SCHEMA {INTERNAL}",
     f"CREATE TABLE {INTERNAL}.principals (kind VARCHAR, name VARCHAR)",
-    f"""CREATE TABLE {INTERNAL}.members (
+    f"""CREATE TABLE {INTERNAL}.right_members (
         role_kind VARCHAR, role VARCHAR, kind VARCHAR, name VARCHAR)""",
-    f"""CREATE TABLE {INTERNAL}.owners (
+    f"""CREATE TABLE {INTERNAL}.right_owners (
         kind VARCHAR, schema VARCHAR, name VARCHAR, owner VARCHAR)""",
-    f"""CREATE TABLE {INTERNAL}.grants (
+    f"""CREATE TABLE {INTERNAL}.right_grants (
         kind VARCHAR, schema VARCHAR, name VARCHAR, column_name VARCHAR, privilege VARCHAR,
         grantee_kind VARCHAR, grantee VARCHAR)""",
-    f"""CREATE TABLE {INTERNAL}.defaults (
+    f"""CREATE TABLE {INTERNAL}.right_defaults (
         owner VARCHAR, schema VARCHAR, privilege VARCHAR, grantee_kind VARCHAR,
         grantee VARCHAR)""",
     # All users are members of PUBLIC, which may make temporary tables in the database and
     # everything in the schema public [D: GRANT, Default database user permissions].
-    f"""INSERT INTO {INTERNAL}.grants VALUES
+    f"""INSERT INTO {INTERNAL}.right_grants VALUES
         ('database', '', '', '', 'temp', 'public', 'public'),
         ('schema', '', 'public', '', 'usage', 'public', 'public'),
         ('schema', '', 'public', '', 'create', 'public', 'public')""",
@@ -218,7 +218,7 @@ _SET_UP = [
     f"""CREATE VIEW {INTERNAL}.schemata AS
         SELECT database_name AS catalog_name, schema_name,
                coalesce(o.owner, 'awsuser') AS schema_owner
-        FROM duckdb_schemas() LEFT JOIN {INTERNAL}.owners o
+        FROM duckdb_schemas() LEFT JOIN {INTERNAL}.right_owners o
           ON o.kind = 'schema' AND o.name = schema_name
         WHERE NOT internal AND database_name = current_database()
           AND schema_name <> '{INTERNAL}'""",

@@ -193,12 +193,12 @@ def _join(
         for member in members:
             values = [kind, group, member.kind, member.name]
             access.run(
-                f"DELETE FROM {INTERNAL}.members WHERE role_kind = ? AND role = ? "
+                f"DELETE FROM {INTERNAL}.right_members WHERE role_kind = ? AND role = ? "
                 "AND kind = ? AND name = ?",
                 values,
             )
             if not leave:
-                access.run(f"INSERT INTO {INTERNAL}.members VALUES (?, ?, ?, ?)", values)
+                access.run(f"INSERT INTO {INTERNAL}.right_members VALUES (?, ?, ?, ?)", values)
 
 
 def default_privileges(tokens: list[Token], access: Access) -> str:
@@ -281,9 +281,9 @@ def _options(words: _Words, said: list[str], kind: str, name: str, access: Acces
 
 def _forget(run: Runs, kind: str, name: str) -> None:
     run(f"DELETE FROM {INTERNAL}.principals WHERE kind = ? AND name = ?", [kind, name])
-    members = f"DELETE FROM {INTERNAL}.members WHERE (kind = ? AND name = ?)"
+    members = f"DELETE FROM {INTERNAL}.right_members WHERE (kind = ? AND name = ?)"
     run(f"{members} OR (role_kind = ? AND role = ?)", [kind, name, kind, name])
-    run(f"DELETE FROM {INTERNAL}.grants WHERE grantee_kind = ? AND grantee = ?", [kind, name])
+    run(f"DELETE FROM {INTERNAL}.right_grants WHERE grantee_kind = ? AND grantee = ?", [kind, name])
 
 
 def _bracketed(words: _Words) -> list[Token]:

@@ -25,7 +25,7 @@ _MINE = f"""
     WITH RECURSIVE mine(kind, name) AS (
         SELECT * FROM (VALUES ('user', $user), ('public', 'public'))
         UNION
-        SELECT m.role_kind, m.role FROM {INTERNAL}.members m
+        SELECT m.role_kind, m.role FROM {INTERNAL}.right_members m
         JOIN mine ON m.kind = mine.kind AND m.name = mine.name)
 """
 
@@ -104,17 +104,19 @@ class Rights:
 
     def owner(self, target: Object) -> str:
         """Name the owner; what nobody is recorded for belongs to the database's owner."""
-        sql = f"SELECT owner FROM {INTERNAL}.owners WHERE kind = ? AND schema = ? AND name = ?"
+        sql = (
+            f"SELECT owner FROM {INTERNAL}.right_owners WHERE kind = ? AND schema = ? AND name = ?"
+        )
         rows = self._ask(sql, target.kind, target.schema, target.name)
         return str(rows[-1][0]) if rows else self._database_owner
 
     def set_owner(self, target: Object, owner: str) -> None:
         """Record an owner."""
-        sql = f"DELETE FROM {INTERNAL}.owners WHERE kind = ? AND schema = ? AND name = ?"
+        sql = f"DELETE FROM {INTERNAL}.right_owners WHERE kind = ? AND schema = ? AND name = ?"
         self._ask(sql, target.kind, target.schema, target.name)
         self._recorded.add("owner")
         if owner.lower() != self._database_owner:
-            sql = f"INSERT INTO {INTERNAL}.owners VALUES (?, ?, ?, ?)"
+            sql = f"INSERT INTO {INTERNAL}.right_owners VALUES (?, ?, ?, ?)"
             self._ask(sql, target.kind, target.schema, target.name, owner.lower())
 
     def is_owner(self, target: Object) -> bool:
@@ -149,7 +151,7 @@ class Rights:
 
     def _columns(self, right: str, target: Object, user: str = "") -> set[object]:
         sql = f"""{_MINE}
-            SELECT g.column_name FROM {INTERNAL}.grants g
+            SELECT g.column_name FROM {INTERNAL}.right_grants g
             JOIN mine ON g.grantee_kind = mine.kind AND g.grantee = mine.name
             WHERE g.privilege = $right AND g.kind = $kind AND g.schema = $schema
               AND g.name = $name"""
@@ -231,12 +233,12 @@ class Rights:
             target.kind, target.schema, target.name, column, right, grantee.kind, grantee.name,
         ]  # fmt: skip
         self._ask(
-            f"DELETE FROM {INTERNAL}.grants WHERE kind = ? AND schema = ? AND name = ? "
+            f"DELETE FROM {INTERNAL}.right_grants WHERE kind = ? AND schema = ? AND name = ? "
             "AND column_name = ? AND privilege = ? AND grantee_kind = ? AND grantee = ?",
             *values,
         )
         if not revoke:
-            self._ask(f"INSERT INTO {INTERNAL}.grants VALUES (?, ?, ?, ?, ?, ?, ?)", *values)
+            self._ask(f"INSERT INTO {INTERNAL}.right_grants VALUES (?, ?, ?, ?, ?, ?, ?)", *values)
 
     def set_defaults(
         self,
@@ -262,12 +264,12 @@ class Rights:
                     for grantee in grantees:
                         values = [owner, schema, right, grantee.kind, grantee.name]
                         self._ask(
-                            f"DELETE FROM {INTERNAL}.defaults WHERE owner = ? AND schema = ? "
+                            f"DELETE FROM {INTERNAL}.right_defaults WHERE owner = ? AND schema = ? "
                             "AND privilege = ? AND grantee_kind = ? AND grantee = ?",
                             *values,
                         )
                         if not revoke:
-                            insert = f"INSERT INTO {INTERNAL}.defaults VALUES (?, ?, ?, ?, ?)"
+                            insert = f"INSERT INTO {INTERNAL}.right_defaults VALUES (?, ?, ?, ?, ?)"
                             self._ask(insert, *values)
 
     def created(self, target: Object) -> None:
@@ -276,15 +278,15 @@ class Rights:
             self.set_owner(target, self.user)
         if target.kind == "table" and "default" in self._recorded:
             self._ask(
-                f"INSERT INTO {INTERNAL}.grants SELECT 'table', ?, ?, '', privilege, "
-                f"grantee_kind, grantee FROM {INTERNAL}.defaults WHERE owner = ? "
+                f"INSERT INTO {INTERNAL}.right_grants SELECT 'table', ?, ?, '', privilege, "
+                f"grantee_kind, grantee FROM {INTERNAL}.right_defaults WHERE owner = ? "
                 "AND schema IN ('', ?)",
                 target.schema, target.name, self.user, target.schema,
             )  # fmt: skip
 
     def dropped(self, kind: Kind, schema: str, name: str) -> None:
         """Forget what was recorded of an object, and of what a schema held."""
-        for table in ("owners", "grants") if self._recorded else ():
+        for table in ("right_owners", "right_grants") if self._recorded else ():
             self._ask(
                 f"DELETE FROM {INTERNAL}.{table} WHERE kind = ? AND schema = ? AND name = ?",
                 kind, schema, name,
@@ -294,7 +296,7 @@ class Rights:
 
     def renamed(self, relation: Relation, name: str) -> None:
         """Carry what was recorded of a table over to its new name."""
-        for table in ("owners", "grants"):
+        for table in ("right_owners", "right_grants"):
             self._ask(
                 f"UPDATE {INTERNAL}.{table} SET name = ? "
                 "WHERE kind = 'table' AND schema = ? AND name = ?",
@@ -307,18 +309,18 @@ class Rights:
         Those he owns or has any right on [PostgreSQL 8.0: information_schema.tables].
         """
         sql = f"""{_MINE}
-            SELECT g.schema || '.' || g.name FROM {INTERNAL}.grants g
+            SELECT g.schema || '.' || g.name FROM {INTERNAL}.right_grants g
             JOIN mine ON g.grantee_kind = mine.kind AND g.grantee = mine.name
             WHERE g.kind = 'table'
             UNION
-            SELECT schema || '.' || name FROM {INTERNAL}.owners
+            SELECT schema || '.' || name FROM {INTERNAL}.right_owners
             WHERE kind = 'table' AND owner = $user"""
         rows = self._run(sql, {"user": self.user})  # type: ignore[arg-type]
         return [row[0] for row in rows]
 
     def owned_schemas(self) -> list[str]:
         """Name the schemas that information_schema.schemata shows: the user's own."""
-        sql = f"SELECT name FROM {INTERNAL}.owners WHERE kind = 'schema' AND owner = ?"
+        sql = f"SELECT name FROM {INTERNAL}.right_owners WHERE kind = 'schema' AND owner = ?"
         return [str(row[0]) for row in self._ask(sql, self.user)]
 
 

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import socket
 import struct
 import threading
@@ -17,11 +18,13 @@ import boto3
 import pytest
 import redshift_connector
 from moto.server import ThreadedMotoServer
-from redshift_connector.error import InterfaceError, ProgrammingError
+from redshift_connector.error import InterfaceError
 
 from sparkify_dagster_tests.redshift_double import Fault, RedshiftDouble
 
-Connect = Callable[..., redshift_connector.Connection]
+from .conftest import Connect
+from .support import refused, rows, run
+
 ROLE = "arn:aws:iam::123456789012:role/load"
 BUCKET = "double-lake"
 REGION = "us-west-2"
@@ -99,27 +102,6 @@ def put(s3: Any, key: str, content: Any) -> str:
 def manifest(s3: Any, key: str, *urls: str, mandatory: bool = True) -> str:
     entries = [{"url": url, "mandatory": mandatory} for url in urls]
     return put(s3, key, json.dumps({"entries": entries}))
-
-
-def refused(run: Callable[[], Any]) -> dict[str, str]:
-    with pytest.raises((ProgrammingError, InterfaceError)) as caught:
-        run()
-    fields = caught.value.args[0]
-    assert isinstance(fields, dict), fields
-    return fields
-
-
-def rows(connection: Any, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
-    cursor = connection.cursor()
-    cursor.execute(sql, parameters or None)
-    return [tuple(row) for row in cursor.fetchall()]
-
-
-def run(connection: Any, *statements: str) -> Any:
-    cursor = connection.cursor()
-    for statement in statements:
-        cursor.execute(statement)
-    return cursor
 
 
 # -- start-up -----------------------------------------------------------------------------
@@ -517,9 +499,7 @@ def test_session_functions(connect: Connect) -> None:
     assert (copied, copy_id) == (0, -1)
 
 
-def test_privileges_are_checked_for_shape_and_recorded(
-    double: RedshiftDouble, connect: Connect
-) -> None:
+def test_privileges_are_checked_for_shape(double: RedshiftDouble, connect: Connect) -> None:
     connection = connect(autocommit=True)
     statements = [
         "CREATE SCHEMA star",
@@ -742,6 +722,8 @@ def test_a_failed_copy_loads_nothing_and_lists_its_errors(s3: Any, paths: str, l
         "Load into table 'staging' failed.  Check 'stl_load_errors' system table for details."
     )
     assert "code:      8001" in fields["D"]
+    query = re.search(r"query: +(\d+)", fields["D"])
+    assert query is not None
     loader.rollback()
     assert rows(loader, "SELECT COUNT(*) FROM staging") == [(0,)]
     assert rows(loader, "SELECT pg_last_copy_count()") == [(0,)]
@@ -753,6 +735,9 @@ def test_a_failed_copy_loads_nothing_and_lists_its_errors(s3: Any, paths: str, l
     )[0]
     assert detail[:4] == (pid, url, "x1", "Invalid digit, Value 'x', Pos 0, Type: Integer")
     assert json.loads(detail[4])["userId"] == "x1"
+    listed = "SELECT COUNT(*) FROM {} WHERE {} = " + query[1]
+    for view, column in (("sys_load_error_detail", "query_id"), ("stl_load_errors", "query")):
+        assert rows(loader, listed.format(view, column)) == [(1,)]
 
 
 BAD = [
@@ -831,6 +816,10 @@ def test_copy_that_cannot_start(s3: Any, loader: Any, sql: str, words: str) -> N
     fields = refused(lambda: run(loader, sql))
     assert words in fields["M"]
     assert fields["C"] in ("XX000", "42601")
+    loader.rollback()
+    failed = "SELECT MAX(query_id) FROM sys_query_history WHERE status = 'failed'"
+    if "S3" in fields["M"] or "GZIP" in fields["M"]:
+        assert f"query:     {rows(loader, failed)[0][0]}\n" in fields["D"]
 
 
 def test_jsonpaths_are_positional_and_counted(s3: Any, loader: Any) -> None:
