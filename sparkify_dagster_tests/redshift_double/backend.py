@@ -97,6 +97,7 @@ _WRITES = {
     "INSERT", "UPDATE", "DELETE", "MERGE", "COPY", "CREATE", "ALTER", "DROP", "GRANT", "REVOKE",
     "ATTACH", "DETACH",
 }  # fmt: skip
+_CHANGES_CATALOG = {"CREATE", "ALTER", "DROP", "GRANT", "REVOKE", "SET", "RESET"}
 _VACUUMS = ("FULL", "SORT", "DELETE", "ONLY", "REINDEX", "RECLUSTER")
 _TYPES = {
     "SELECT": "SELECT", "WITH": "SELECT", "(": "SELECT", "INSERT": "INSERT", "UPDATE": "UPDATE",
@@ -167,7 +168,7 @@ class Backend:
         return [(row[0], row[1]) for row in self._run(f"DESCRIBE {sql}")]
 
     def _find(self, schema: str, name: str) -> catalog.Relation | None:
-        """Find a table or view, once a statement; a schema's name wants USAGE on it."""
+        """Find a table or view, once a snapshot; a schema's name wants USAGE on it."""
         key = (schema, name)
         if key not in self._found:
             path = settings.search_path(self._settings["search_path"])
@@ -176,6 +177,11 @@ class Backend:
                 self.rights.require_schema("usage", schema)
             self._found[key] = found
         return self._found[key]
+
+    def _forget(self, word: str = "") -> None:
+        """Forget what was found, unless the snapshot still holds and the statement left it."""
+        if not self._open or word in _CHANGES_CATALOG:
+            self._found.clear()
 
     def _existing(self, schema: str, name: str) -> catalog.Relation:
         found = self._find(schema, name)
@@ -270,7 +276,7 @@ class Backend:
         """
         tokens = lexical.tokens(text)
         self.check_state(text)
-        self._found.clear()
+        self._forget()
         if tokens[0].upper == "SHOW":
             return [_text_column(settings.parse_name(tokens))]
         if tokens[0].upper == "EXPLAIN":
@@ -297,13 +303,14 @@ class Backend:
             self._save()
         started, clock = system.utc_now(), time.monotonic()
         self._lock_wait = 0.0
-        self._found.clear()
+        self._forget()
         self._read_log = False
         row = log.add("sys_query_history", self._history(statement, started))
         try:
             with self._timed(wait), self._frames_released():
                 result = self._dispatch(statement)
                 self._wrote = self._wrote or statement.word in _WRITES
+                self._forget(statement.word)
                 if self._read_log:
                     self._shared.meter.add("system_views")
                 if self.state == "I":
