@@ -24,6 +24,10 @@ $(VENV)/.dev: $(VENV)/.run requirements/dev.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
 	touch $@
 
+$(VENV)/.production: $(VENV)/.run requirements/production.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/run.txt -r requirements/production.txt
+	touch $@
+
 $(DAGSTER_HOME)/dagster.yaml: deploy/dagster.development.yaml
 	mkdir -p $(DAGSTER_HOME)
 	cp $< $@
@@ -68,6 +72,7 @@ lock:  ## write the locks anew from pyproject.toml and requirements/*.in
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 --upgrade requirements/uv.in -o requirements/uv.txt
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 --upgrade pyproject.toml requirements/run.in -o requirements/run.txt
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 -c requirements/run.txt requirements/dev.in -o requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 --no-deps -c requirements/dev.txt requirements/production.in -o requirements/production.txt
 
 clean:  ## remove the environment, the warehouse, the sample lake and Dagster's history
 	rm -rf $(VENV) data .dagster

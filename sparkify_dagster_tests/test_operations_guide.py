@@ -1,6 +1,5 @@
 """The commands of docs/operations.md, carried out in their order in a copy of the project."""
 
-import importlib
 import os
 import re
 import shlex
@@ -8,11 +7,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-
-import pytest
-import yaml
-from dagster import Shape
-from dagster._config import process_config
 
 from sparkify_dagster.sample import SampleSpec, write_sample_lake
 from sparkify_dagster_tests.conftest import REPOSITORY
@@ -119,37 +113,3 @@ def test_the_guide_names_files_and_variables_that_exist() -> None:
     example = (REPOSITORY / ".env.example").read_text("utf-8")
     for name in set(re.findall(r"\b(?:SPARKIFY|REDSHIFT|DAGSTER_PG)_[A-Z_]*[A-Z]\b", GUIDE)):
         assert f"{name}=" in example or f"{name}_" in example, name
-
-
-def test_units_run_commands_of_the_environment() -> None:
-    for unit in sorted((REPOSITORY / "deploy/systemd").glob("*.service")):
-        command = re.search(
-            r"^ExecStart=/opt/sparkify/\.venv/bin/(\S+) (.+)$", unit.read_text(), re.M
-        )
-        assert command is not None
-        assert shutil.which(command[1], path=str(Path(sys.executable).parent))
-        assert "workspace.yaml" in command[2]
-
-
-@pytest.mark.parametrize("name", ["run_launcher", "compute_logs"])
-def test_ecs_file_fits_the_classes_it_names(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SPARKIFY_LOG_BUCKET", "logs")
-    monkeypatch.setenv("AWS_REGION", "us-west-2")
-    production = (REPOSITORY / "deploy/dagster.production.yaml").read_text("utf-8")
-    added = (REPOSITORY / "deploy/dagster.ecs.yaml").read_text("utf-8")
-    # As the file says: one after the other, without a key that is there twice.
-    assert not yaml.safe_load(production).keys() & yaml.safe_load(added).keys()
-    block = yaml.safe_load(production + added)[name]
-    named = getattr(importlib.import_module(block["module"]), block["class"])
-    result = process_config(Shape(named.config_type()), block["config"])
-    assert result.success, result.errors
-
-
-def test_workflow_does_what_ci_does() -> None:
-    jobs = yaml.safe_load((REPOSITORY / ".github/workflows/ci.yml").read_text("utf-8"))["jobs"]
-    steps = [step.get("run", "") for job in jobs.values() for step in job["steps"]]
-    ours = re.findall(r"^make [\w-]+", (REPOSITORY / ".ci/run").read_text("utf-8"), re.M)
-    assert len(ours) >= 4
-    assert [step for step in steps if step.startswith("make ")] == ours
-    assert any("dagster job execute -m sparkify_dagster.definitions -j sparkify_etl" in s
-               for s in steps)  # fmt: skip
