@@ -124,15 +124,16 @@ def try_services(folder: Path, database: dict[str, str]) -> None:
 
     second = launch(graphql)
     wait_until(lambda: status(graphql, second) == "STARTED", "a second run has started")
+    run("podman", "stop", "--time", "30", f"{NAME}-daemon")
     run("podman", "stop", "--time", "300", f"{NAME}-code")
     assert status(graphql, second) == "SUCCESS", status(graphql, second)
-    print("ok: the code server was stopped in a run and let it end", flush=True)
+    print("ok: daemon and code server were stopped in a run, which went on to its end", flush=True)
 
-    run("podman", "start", f"{NAME}-code")
+    run("podman", "start", f"{NAME}-daemon", f"{NAME}-code")
     test = services["code"]["healthcheck"]["test"]
     wait_until(lambda: is_healthy("code", test[1:]), "the code server is back")
     third = launch(graphql)
-    wait_until(lambda: status(graphql, third) == "SUCCESS", "a run on it, the others untouched")
+    wait_until(lambda: status(graphql, third) == "SUCCESS", "a run on it, the webserver untouched")
 
 
 def podman_arguments(service: dict[str, Any], environment: Path) -> list[str]:
