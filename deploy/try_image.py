@@ -3,7 +3,7 @@
 For a host that reaches no registry of images: the base is made with debootstrap, PostgreSQL is the
 host's, and the containers share the host's network. As root on Debian 12:
 
-    apt-get install buildah podman runc debootstrap postgresql
+    apt-get install buildah podman runc catatonit debootstrap postgresql
     .venv/bin/python deploy/try_image.py
 """
 
@@ -19,6 +19,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,7 @@ def try_services(folder: Path, database: dict[str, str]) -> None:
         words = [str(port) if word == "3000" else word for word in services[name]["command"]]
         run("podman", "run", "--detach", "--name", f"{NAME}-{name}", *arguments[name], *words)
         check = [word.replace("3000", str(port)) for word in services[name]["healthcheck"]["test"]]
-        wait_until(lambda check=check, name=name: is_healthy(name, check[1:]), f"{name} is healthy")
+        wait_until(partial(is_healthy, name, check[1:]), f"{name} is healthy")
 
     graphql = f"http://127.0.0.1:{port}/graphql"
     first = launch(graphql)
