@@ -119,13 +119,18 @@ def current_events(files: Events) -> list[dict[str, Any]]:
         last_ts = max(line["ts"] for line in of_day)
         latest = [line for line in of_day if line["ts"] == last_ts]
         chosen.append(min(latest, key=lambda line: [_nulls_last(line[name]) for name in order]))
-    return chosen
+    return [{key: trimmed(value) for key, value in line.items()} for line in chosen]
+
+
+def trimmed(value: Any) -> Any:
+    """Return text without trailing blanks, which count nowhere beyond staging."""
+    return value.rstrip(" ") if isinstance(value, str) else value
 
 
 def songs(staged: Sequence[Row]) -> list[Row]:
     """One row per song; of several the first file's. Year 0 means unknown."""
     by_song: dict[str, list[Row]] = {}
-    for row in staged:
+    for row in (tuple(map(trimmed, row)) for row in staged):
         by_song.setdefault(row[7], []).append(row)
     result = []
     for song_id, candidates in by_song.items():
@@ -139,7 +144,7 @@ def songs(staged: Sequence[Row]) -> list[Row]:
 def artists(staged: Sequence[Row]) -> list[Row]:
     """One row per artist: from the song that knows most of where the artist is."""
     by_artist: dict[str, list[Row]] = {}
-    for row in staged:
+    for row in (tuple(map(trimmed, row)) for row in staged):
         if row[0] is not None:
             by_artist.setdefault(row[0], []).append(row)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sparkify_dagster.checks.tables import evaluate, query_numbers
+from sparkify_dagster.checks.tables import query_numbers
 from sparkify_dagster.sample import SampleSpec, write_sample_lake
 from sparkify_dagster.tables import TABLES, in_group
 from sparkify_dagster.warehouse.duckdb.engine import DuckDBWarehouse
@@ -30,7 +30,7 @@ class Lake:
         latest: dict[tuple[int, int], Event] = {}
         for path in sorted(root.glob("log_data/*/*/*.json")):
             for line in path.read_text().splitlines():
-                event = json.loads(line)
+                event = {key: _trimmed(value) for key, value in json.loads(line).items()}
                 event["userId"] = event["userId"] or None
                 event["time"] = _moment(event["ts"])
                 event["day"] = event["time"].date()
@@ -38,7 +38,9 @@ class Lake:
         self.events = list(latest.values())
         songs = (json.loads(path.read_text()) for path in root.glob("song_data/*/*/*/*.json"))
         # Numbers in text fields are texts.
-        self.known = {(str(song["title"]), str(song["artist_name"])) for song in songs}
+        self.known = {
+            (_trimmed(str(song["title"])), _trimmed(str(song["artist_name"]))) for song in songs
+        }
         self.plays = [event for event in self.events if event["page"] == "NextSong"]
 
     def is_known(self, play: Event) -> bool:
@@ -51,6 +53,11 @@ class Lake:
             if event["userId"] is not None and event["level"] is not None:
                 users[event["userId"]].append(event)
         return users
+
+
+def _trimmed(value: Any) -> Any:
+    """Return text without trailing blanks, which count nowhere beyond staging."""
+    return value.rstrip(" ") if isinstance(value, str) else value
 
 
 def _moment(milliseconds: int) -> datetime:
@@ -232,7 +239,7 @@ def assert_checks_pass(lake: Path, path: Path) -> None:
         numbers = warehouse.read(
             lambda session, table=table: query_numbers(session, table, False), "checks", "test"
         )
-        failed = {check.name for check in table.checks if not evaluate(check, numbers)}
+        failed = {check.name for check in table.checks if not check.passes(numbers.values)}
         assert not failed, table.name
 
 
@@ -428,27 +435,22 @@ def test_only_changed_days_are_built_again(two_months: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("table", "harm", "check"),
     [
-        ("top_songs", "UPDATE analytics.top_songs SET plays = plays + 1", "plays_reconcile"),
+        ("top_songs", "UPDATE staging.song_months SET plays = plays + 1", "plays_reconcile"),
         (
             "top_songs",
-            "UPDATE analytics.top_songs SET matched_plays = matched_plays + 1",
-            "plays_reconcile",
+            "UPDATE staging.song_months SET matched_plays = matched_plays + 1",
+            "matches_reconcile",
         ),
-        (
-            "top_songs",
-            "INSERT INTO analytics.top_songs SELECT * FROM analytics.top_songs",
-            "unique_key",
-        ),
-        ("top_artists", "UPDATE analytics.top_artists SET songs = songs + 1", "plays_reconcile"),
+        ("top_artists", "DELETE FROM staging.song_months WHERE plays = 1", "plays_reconcile"),
         (
             "daily_engagement",
             "UPDATE analytics.daily_engagement SET paid_plays = paid_plays + 1",
-            "plays_reconcile",
+            "days_reconcile",
         ),
         (
             "daily_engagement",
             "UPDATE analytics.daily_engagement SET weekly_active_users = 0",
-            "plays_reconcile",
+            "days_reconcile",
         ),
         (
             "catalogue_coverage",
@@ -457,16 +459,11 @@ def test_only_changed_days_are_built_again(two_months: Path, tmp_path: Path) -> 
         ),
         (
             "listener_demographics",
-            "DELETE FROM analytics.listener_demographics WHERE gender = 'F'",
+            "DELETE FROM staging.listener_months WHERE level = 'paid'",
             "plays_reconcile",
         ),
-        (
-            "listener_demographics",
-            "UPDATE analytics.listener_demographics SET gender = 'F'",
-            "unique_key",
-        ),
-        ("listening_hours", "DELETE FROM analytics.listening_hours", "plays_reconcile"),
-        ("level_changes", "DELETE FROM analytics.level_changes", "levels_reconcile"),
+        ("listening_hours", "DELETE FROM staging.listening_days", "plays_reconcile"),
+        ("level_changes", "DELETE FROM analytics.level_changes", "plays_reconcile"),
         (
             "level_changes",
             "UPDATE analytics.level_changes SET to_level = from_level",
@@ -486,7 +483,7 @@ def test_checks_find_harm(loaded: Path, tmp_path: Path, table: str, harm: str, c
     numbers = warehouse.read(
         lambda session: query_numbers(session, TABLES[table], False), "checks", "test"
     )
-    failed = {found.name for found in TABLES[table].checks if not evaluate(found, numbers)}
+    failed = {found.name for found in TABLES[table].checks if not found.passes(numbers.values)}
     assert check in failed
 
 

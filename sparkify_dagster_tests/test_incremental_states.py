@@ -72,7 +72,7 @@ USERS: dict[str | None, tuple[str | None, str | None, str | None]] = {
     "": (None, None, None),
     None: (None, None, None),
 }
-TITLES = st.sampled_from(["T1", "T2", "Ünï 'q' \\ \"x\""])
+TITLES = st.sampled_from(["T1", "T1 ", "T2", "Ünï 'q' \\ \"x\""])
 ARTISTS = st.sampled_from(["N1", "N2"])
 LENGTHS = st.sampled_from([100.5, 200.25, 150.375, 0.0])
 
@@ -93,7 +93,7 @@ def drawn_event(draw: st.DrawFn) -> tuple[int, dict[str, Any]]:
         lastName=last,
         gender=gender,
         userId=user,
-        level=draw(st.sampled_from(["free", "paid"])),
+        level=draw(st.sampled_from(["free", "paid", "paid "])),
         location=draw(st.sampled_from(["Oslo", "Łódź, PL", None])),
         sessionId=draw(st.integers(1, 3)),
         itemInSession=draw(st.integers(0, 2)),
@@ -114,7 +114,7 @@ def drawn_song(draw: st.DrawFn) -> dict[str, Any]:
         artist_location=draw(st.sampled_from(["", "Oslo", None])),
         artist_name=draw(ARTISTS),
         duration=draw(st.sampled_from([100.5, 200.25, 100.0, None])),
-        song_id=draw(st.sampled_from(["S1", "S2", "S3", "S4"])),
+        song_id=draw(st.sampled_from(["S1", "S1 ", "S2", "S3", "S4"])),
         title=draw(TITLES | st.none()),
         year=draw(st.sampled_from([0, 1999, 2007, None])),
     )

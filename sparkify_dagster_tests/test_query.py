@@ -217,7 +217,7 @@ def test_status_tells_the_last_run_and_failing_checks(
         from sparkify_dagster.warehouse.duckdb.engine import DuckDBWarehouse
 
         DuckDBWarehouse(path, 10).transaction(
-            lambda session: session.run("UPDATE analytics.top_songs SET plays = plays + 1"),
+            lambda session: session.run("UPDATE staging.song_months SET plays = plays + 1"),
             "harm",
             "test",
         )
@@ -233,4 +233,4 @@ def test_status_tells_the_last_run_and_failing_checks(
     assert len(failing) == 1
     assert failing[0].startswith("Failing check: top_songs.plays_reconcile (ERROR): ")
     plays = rows_of(path, "analytics.songplays", "count(*)")[0][0]
-    assert f"songplays_rows {plays}," in failing[0]
+    assert f"plays_reconcile_expected {plays}" in failing[0]

@@ -180,12 +180,12 @@ def test_numbers_of_the_page_equal_the_tables(run: SimpleNamespace) -> None:
             expected, key=repr
         )
     for table, key in (("top_songs", "title"), ("top_artists", "artist_name")):
-        shown = data[table][table]
+        shown = data[table]["report"]
         rows = rows_of(run.warehouse, f"analytics.{table}", "plays")
         assert [row["plays"] for row in shown] == sorted((n for (n,) in rows), reverse=True)[:15]
         assert all(row[key] for row in shown)
     changes = rows_of(run.warehouse, "analytics.level_changes", "to_level")
-    days = data["level_changes"]["level_change_days"]
+    days = data["level_changes"]["report_days"]
     assert sum(day["upgrades"] for day in days) == changes.count(("paid",))
     assert sum(day["downgrades"] for day in days) == changes.count(("free",))
 
@@ -241,10 +241,10 @@ def test_titles_cannot_break_out_of_the_page(
 ) -> None:
     data = _data(run.warehouse)
     evil = "</script><script>alert(1)</script> & \"quoted\" 'too'"
-    data["top_songs"]["top_songs"][0]["title"] = evil
-    data["top_artists"]["top_artists"][0]["artist_name"] = None
+    data["top_songs"]["report"][0]["title"] = evil
+    data["top_artists"]["report"][0]["artist_name"] = None
     page = Page(render_page(data, renderer))
-    assert page.json["data"]["top_songs"]["top_songs"][0]["title"] == evil
+    assert page.json["data"]["top_songs"]["report"][0]["title"] == evil
     assert [tag for tag, _ in page.tags].count("script") == 2
     write_page(tmp_path / "new" / "page.html", data, renderer)
     assert "(unknown)" in (tmp_path / "new" / "page.html").read_text(encoding="utf-8")
@@ -260,14 +260,15 @@ def test_a_page_that_cannot_be_made_leaves_the_former_one(
     (folder / "in the way").touch()
     empty = {
         "daily_engagement": {
-            "daily_engagement": [],
-            "engagement_totals": [
-                {"first_day": None, "last_day": None, "plays": 0, "paid_plays": 0}
-            ],
+            "report": [],
+            "report_totals": [{"first_day": None, "last_day": None, "plays": 0, "paid_plays": 0}],
         },
         **{
-            name: {query: [] for query in section.queries}
-            for name, section in SECTIONS.items()
+            name: {
+                query: []
+                for query in ("report", "report_days", "report_totals", "report_time_to_upgrade")
+            }
+            for name in SECTIONS
             if name != "daily_engagement"
         },
     }
@@ -277,8 +278,8 @@ def test_a_page_that_cannot_be_made_leaves_the_former_one(
     with pytest.raises(ValueError, match="unpack"):
         write_page(page, empty, renderer)
     assert page.read_text() == "former"
-    empty["level_changes"]["level_change_totals"] = [{"upgrades": 0, "downgrades": 0}]
-    empty["catalogue_coverage"]["coverage_totals"] = [{"plays": 0, "matched_plays": 0}]
+    empty["level_changes"]["report_totals"] = [{"upgrades": 0, "downgrades": 0}]
+    empty["catalogue_coverage"]["report_totals"] = [{"plays": 0, "matched_plays": 0}]
     with pytest.raises(OSError, match=r"folder\.html"):
         write_page(folder, empty, renderer)
     assert {path.name for path in tmp_path.iterdir()} == {"page.html", "folder.html"}
@@ -308,7 +309,7 @@ def test_charts_of_the_real_data(real_lake: Path, renderer: Renderer, tmp_path: 
 def test_control_characters_of_the_logs_do_not_end_the_renderer(renderer: Renderer) -> None:
     names = [chr(code) + "It" + chr(code) + "s" for code in (*range(32), 127, 0xFFFE)]
     rows = [{"title": name, "artist_name": name, "plays": 1} for name in names]
-    assert len(renderer.png(charts.songs({"top_songs": rows})[0])()) > 1_000
+    assert len(renderer.png(charts.songs({"report": rows})[0])()) > 1_000
 
 
 def test_a_chart_is_drawn_once(renderer: Renderer) -> None:
