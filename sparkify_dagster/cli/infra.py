@@ -1,342 +1,213 @@
-"""`sparkify infra`: stand the warehouse up on AWS, look at it, take it down again."""
+"""`sparkify infra`: the warehouse on AWS, made and deleted by CloudFormation."""
 
+import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
+import boto3
 import click
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
+from sparkify_dagster.infra import options, redshift
+from sparkify_dagster.infra.envfile import write_env
 from sparkify_dagster.infra.errors import InfraError, explain
-from sparkify_dagster.infra.settings import (
-    Names,
-    S3Prefix,
-    Settings,
-    check_name,
-    check_snapshot,
-    cost_lines,
-    parse_s3,
-)
+from sparkify_dagster.infra.stack import AS_BEFORE, Stack, change_lines, refuse_data_loss
 
-if TYPE_CHECKING:
-    from sparkify_dagster.infra.aws import Aws, Found
-    from sparkify_dagster.infra.engine import Resource, Run
-
-Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+_name = click.option("--name", default="sparkify", show_default=True, help="Name of all of it.")
+_region = click.option("--region", envvar="AWS_REGION", help="[env AWS_REGION, or the profile's]")
+_lake = click.option("--lake", envvar="SPARKIFY_LAKE", help="The lake. [env SPARKIFY_LAKE]")
+_manifests = click.option("--manifest-prefix", envvar="SPARKIFY_MANIFEST_PREFIX", help="Where COPY "
+    "manifests go. [env SPARKIFY_MANIFEST_PREFIX, or manifests/ in the lake]")  # fmt: skip
 
 
-def _options(*options: Callable[[Decorated], Decorated]) -> Callable[[Decorated], Decorated]:
-    def decorate(function: Decorated) -> Decorated:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return decorate
-
-
-where_options = _options(
-    click.option("--name", default="sparkify", show_default=True, help="Name of all that is made."),
-    click.option("--region", envvar="AWS_REGION", help="AWS region. [env AWS_REGION, or profile]"),
-)
-timeout_option = click.option(
-    "--timeout", default=40, show_default=True, help="Minutes to wait in all, then give up."
-)
-what_options = _options(
-    click.option(
-        "--lake",
-        envvar="SPARKIFY_LAKE",
-        help="The lake, s3://bucket/prefix. [env SPARKIFY_LAKE]",
-    ),
-    click.option(
-        "--manifest-prefix",
-        envvar="SPARKIFY_MANIFEST_PREFIX",
-        help="Where COPY manifests go. [env SPARKIFY_MANIFEST_PREFIX, or manifests/ in the lake]",
-    ),
-    click.option("--provisioned", is_flag=True, help="A cluster instead of Serverless."),
-    click.option(
-        "--node-type", default=Settings.node_type, show_default=True, help="Of a cluster."
-    ),
-    click.option("--nodes", default=Settings.node_count, show_default=True, help="Of a cluster."),
-    click.option(
-        "--snapshot-days",
-        default=Settings.snapshot_days,
-        show_default=True,
-        help="Days that a cluster's automated snapshots are kept, 1 to 35.",
-    ),
-    click.option("--base-rpu", default=Settings.base_rpu, show_default=True, help="Of Serverless."),
-    click.option("--max-rpu", default=Settings.max_rpu, show_default=True, help="Of Serverless."),
-    click.option(
-        "--usage-limit",
-        default=Settings.usage_limit,
-        show_default=True,
-        help="RPU-hours a day of Serverless, after which queries are refused.",
-    ),
-    click.option("--database", default=Settings.database, show_default=True, help="Its name."),
-    click.option(
-        "--allow-cidr",
-        help="The one network that may connect, such as 10.0.0.0/16. [default: none]",
-    ),
-    click.option("--public", is_flag=True, help="Reachable from the internet; needs --allow-cidr."),
-    click.option(
-        "--subnet-id",
-        "subnet_ids",
-        multiple=True,
-        help="Subnet to use; repeat it. [default: those of the default VPC]",
-    ),
-)
+def _what(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say what is made, as the template describes them."""
+    for parameter, one in reversed(options.described().items()):
+        flag = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", parameter).lower()
+        flags = f"--{flag}/--no-{flag}" if "AllowedValues" in one else f"--{flag}"
+        how: dict[str, Any] = {"multiple": True} if one["Type"] == "CommaDelimitedList" else {}
+        how |= {"type": int} if one["Type"] == "Number" else {}
+        text = one["Description"] + (f" [default: {one['Default']}]" if one["Default"] else "")
+        function = click.option(flags, parameter, default=None, help=text, **how)(function)
+    return _name(_region(_lake(_manifests(function))))
 
 
 @click.group()
 def command() -> None:
-    """Provision Redshift on AWS: IAM role, network, secret, warehouse."""
+    """Provision Redshift on AWS by CloudFormation, look at it, delete it."""
 
 
 @command.command()
-@where_options
-@what_options
-def plan(name: str, region: str | None, **what: Any) -> None:
-    """Print what `up` would do. Changes nothing."""
-    with _aws(region) as aws:
-        settings = _settings(name=name, **what)
-        _print_settings(aws, settings)
-        _print_plan(aws, settings)
+@_what
+def plan(name: str, region: str | None, **given: Any) -> None:
+    """Show what `up` would make, replace and delete. Makes nothing."""
+    with _stack(name, region) as (stack, clients):
+        _bring_up(stack, clients, given, is_plan=True)
+        click.echo("Nothing was made or changed.")
 
 
 @command.command()
-@where_options
-@what_options
-@timeout_option
+@_what
 @click.option("--env-file", default=".env", show_default=True, help="Where its values are written.")
-@click.pass_context
-def up(
-    context: click.Context,
-    /,
-    *,
-    name: str,
-    region: str | None,
-    timeout: int,
-    env_file: str,
-    **what: Any,
-) -> None:
-    """Make what is missing, repair what differs, write the .env values.
+def up(name: str, region: str | None, env_file: str, **given: Any) -> None:
+    """Make or change the warehouse, write the .env values.
 
-    Run it again at any time: it changes nothing where all is as it should be, and goes on where
-    an earlier run was stopped.
+    Run it again at any time: it goes on where an earlier run was stopped, and changes what the
+    options name and nothing else.
     """
-    from sparkify_dagster.infra.engine import up as bring_up
-    from sparkify_dagster.infra.envfile import write_env
-
-    with _aws(region) as aws:
-        settings = _settings(name=name, **what)
-        _print_settings(aws, settings)
-        with _run(context, aws, timeout) as run:
-            values = bring_up(run, settings)
+    with _stack(name, region) as (stack, clients):
+        values = _bring_up(stack, clients, given, is_plan=False)
+        outputs = _outputs(stack.describe())
+        if workgroup := outputs.get("WorkgroupArn"):
+            limit = int(values["UsageLimit"])
+            redshift.set_usage_limit(clients("redshift-serverless"), workgroup, limit)
+        env = {key: outputs[key].rstrip("/") for key in outputs if key.isupper()}
+        env["REDSHIFT_SECRET_ARN"] = redshift.secret_arn(
+            clients, values["Provisioned"] == "false", name
+        )
         try:
-            changed = write_env(Path(env_file), values)
+            changed = write_env(Path(env_file), env)
         except OSError as error:
-            raise InfraError(
-                f"all is up, but {env_file} cannot be written ({error.strerror}): run again with "
-                "another --env-file"
-            ) from error
-    click.echo(f"\n{env_file}: {'written' if changed else 'unchanged'}, without the password")
-    for key, value in values.items():
+            raise InfraError(f"all is up, but {env_file} cannot be written: {error}") from error
+    click.echo(f"{env_file}: {'written' if changed else 'unchanged'}, without a password")
+    for key, value in env.items():
         click.echo(f"  {key}={value}")
-    if settings.allow_cidr is None:
-        click.echo("No network may connect yet: run `up` with --allow-cidr to let one in.")
+    if env["REDSHIFT_SECRET_ARN"] not in Path(env_file).read_text(encoding="utf-8"):
+        click.echo(
+            "but the REDSHIFT_SECRET_ARN that is there is yours and stays; above: the admin's"
+        )
 
 
 @command.command()
-@where_options
-def status(name: str, region: str | None) -> None:
-    """Print what exists: state, endpoint, tags. Changes nothing."""
-    from sparkify_dagster.infra.engine import present
-
-    with _aws(region) as aws:
-        names = Names(check_name(name))
-        pairs = present(aws, names)
-        if not pairs:
-            click.echo(f"nothing named {name} in {aws.region}")
-            return
-        for resource, found in pairs:
-            ours = "" if found.is_ours(name) else ", not ours"
-            click.echo(f"{resource.label} {found.name}: {found.state}{ours}")
-            if found.endpoint:
-                click.echo(f"    endpoint {found.endpoint}")
-            for key, value in sorted(found.tags.items()):
-                click.echo(f"    tag      {key}={value}")
+@_name
+@_region
+@click.option("--drift", is_flag=True, help="Compare with what is really there; takes a minute.")
+def status(name: str, region: str | None, drift: bool) -> None:
+    """Show state and outputs. Changes nothing."""
+    with _stack(name, region) as (stack, clients):
+        found = stack.describe()
+        guard = "on" if found.get("EnableTerminationProtection") else "off"
+        state = f"{found['StackStatus']}; deletion protection {guard}" if found else "no such stack"
+        click.echo(f"{name} in {stack.client.meta.region_name}: {state}")
+        outputs = _outputs(found)
+        if workgroup := outputs.get("WorkgroupArn"):
+            limits = redshift.usage_limits(clients("redshift-serverless"), workgroup).values()
+            outputs["RPU-hours a day"] = ", ".join(map(str, limits)) or "no limit"
+        for key, value in outputs.items():
+            click.echo(f"  {key:<26} {value}")
+        if drift and found:
+            click.echo("\n".join(stack.drift() or ["All is as the template says."]))
+        stack.check(found, AS_BEFORE)
 
 
 @command.command()
-@where_options
-@timeout_option
+@_name
+@_region
 @click.option("--confirm", metavar="NAME", help="The name again, instead of typing it.")
 @click.option("--final-snapshot", metavar="SNAPSHOT", help="Keep the data under this name.")
-@click.option("--no-final-snapshot", is_flag=True, help="Delete the data for good.")
-@click.pass_context
-def down(
-    context: click.Context,
-    /,
-    *,
-    name: str,
-    region: str | None,
-    timeout: int,
-    confirm: str | None,
-    final_snapshot: str | None,
-    no_final_snapshot: bool,
-) -> None:
-    """Delete what carries our tags, after showing it and asking for the name.
+@click.option("--no-final-snapshot", "final_snapshot", flag_value="", help="Delete the data, too.")
+def down(name: str, region: str | None, confirm: str | None, final_snapshot: str | None) -> None:
+    """Delete the stack, after showing what goes and what stays, and asking for the name."""
+    with _stack(name, region) as (stack, clients):
+        found = stack.settled()
+        if found.get("EnableTerminationProtection"):
+            raise InfraError(
+                f"{name} is protected from deletion. If it is to go: aws cloudformation update-"
+                f"termination-protection --no-enable-termination-protection --stack-name {name}"
+            )
+        resources = stack.resources() if found else {}
+        for logical, kind in resources.items():
+            click.echo(f"delete  {logical} ({kind})")
+        holders = {"Cluster", "Namespace"} & resources.keys()
+        if holders and final_snapshot is None:
+            final_snapshot = _ask_for_snapshot(name, confirm)
+        kept = f", snapshot {final_snapshot} (billed)" if holders and final_snapshot else ""
+        click.echo(f"keep    the lake with its manifests, .env{kept}")
+        if not found:
+            click.echo(f"There is no stack {name} in {stack.client.meta.region_name}.")
+            return
+        typed = click.prompt(f"Type {name} to delete") if confirm is None else confirm
+        if typed != name:
+            raise InfraError(f"{typed!r} is not {name!r}: nothing was deleted")
+        if kept and final_snapshot:
+            redshift.make_snapshot(clients, "Namespace" in holders, name, final_snapshot)
+        if "Workgroup" in resources and (workgroup := _outputs(found).get("WorkgroupArn")):
+            redshift.set_usage_limit(clients("redshift-serverless"), workgroup, None)
+        stack.delete(found["StackId"])
 
-    Run it again after an interruption: it goes on with what is left.
-    """
-    from sparkify_dagster.infra.engine import down as take_down
-    from sparkify_dagster.infra.engine import present, to_delete
 
-    with _aws(region) as aws:
-        if final_snapshot and no_final_snapshot:
-            raise InfraError("--final-snapshot and --no-final-snapshot contradict each other")
-        names = Names(check_name(name))
-        doomed = to_delete(aws, names)
-        _print_doomed(aws, names, doomed, present(aws, names))
-        holds_data = any(resource.holds_data for resource, _ in doomed)
-        if holds_data and not final_snapshot and not no_final_snapshot:
-            final_snapshot = _offer_snapshot(name, confirm)
-        if final_snapshot:
-            check_snapshot(final_snapshot)
-        if doomed:
-            _confirm(name, confirm)
-        with _run(context, aws, timeout) as run:
-            take_down(run, names, doomed, final_snapshot)
+@command.command(name="template")
+def print_template() -> None:
+    """Print the CloudFormation template."""
+    click.echo(options.TEMPLATE, nl=False)
+
+
+@command.command(name="host-policy")
+@_lake
+@_manifests
+@click.option(
+    "--kms-key-arn", default="", help="A key of your own that the lake is encrypted with."
+)
+def print_host_policy(lake: str | None, manifest_prefix: str | None, kms_key_arn: str) -> None:
+    """Print the rights of the host that runs Dagster, for the login that the environment names."""
+    own = {**os.environ, **options.places(lake, manifest_prefix), "KmsKeyArn": kms_key_arn}
+    click.echo(json.dumps(options.host_policy(own), indent=2))
 
 
 @contextmanager
-def _aws(region: str | None) -> "Iterator[Aws]":
-    """Give the AWS clients; turn every error into one line without a secret."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    from sparkify_dagster.infra.aws import Aws
-
-    aws: Aws | None = None
+def _stack(name: str, region: str | None) -> Iterator[tuple[Stack, redshift.Clients]]:
+    """Give the stack and the clients of AWS; turn their errors into one line."""
     try:
-        aws = Aws(region or os.environ.get("AWS_DEFAULT_REGION"))
-        yield aws
-    except (BotoCoreError, ClientError, InfraError) as error:
-        text = str(error)
-        if isinstance(error, (BotoCoreError, ClientError)):
-            text = explain(error, aws.last_service if aws else "sts")
-        raise click.ClickException(aws.redact(text) if aws else text) from None
+        session = boto3.session.Session(region_name=region)
+        tries = Config(retries={"mode": "standard", "total_max_attempts": 10})
+        clients = cache(lambda service: session.client(service, config=tries))
+        yield Stack(clients("cloudformation"), name, click.echo), clients
+    except (BotoCoreError, ClientError) as error:
+        raise InfraError(explain(error)) from None
     except KeyboardInterrupt:
-        raise click.ClickException(
-            "interrupted: run the same command again, it goes on from here"
-        ) from None
+        raise InfraError("interrupted; AWS works on: run the same command again") from None
 
 
-def _settings(
-    *,
-    name: str,
-    lake: str | None,
-    manifest_prefix: str | None,
-    provisioned: bool,
-    nodes: int,
-    public: bool,
-    **rest: Any,
-) -> Settings:
-    if not lake:
-        raise InfraError("no lake: give --lake s3://bucket/prefix or set SPARKIFY_LAKE")
-    place = parse_s3(lake, "--lake")
-    manifests = (
-        parse_s3(manifest_prefix, "--manifest-prefix")
-        if manifest_prefix
-        else S3Prefix(place.bucket, f"{place.prefix}manifests/")
-    )
-    return Settings(
-        name=name,
-        lake=place,
-        manifests=manifests,
-        kind="provisioned" if provisioned else "serverless",
-        node_count=nodes,
-        publicly_accessible=public,
-        **rest,
-    )
+def _bring_up(
+    stack: Stack, clients: redshift.Clients, given: dict[str, Any], is_plan: bool
+) -> dict[str, str]:
+    """Show what the options would change, and do it unless `is_plan`; return the parameters."""
+    found = stack.settled()
+    stack.check(found, AS_BEFORE)
+    before = {one["ParameterKey"]: one["ParameterValue"] for one in found.get("Parameters", [])}
+    values = options.parameters(stack.name, given, before)
+    is_serverless = values["Provisioned"] == "false"
+    values["VpcId"] = options.find_vpc(clients("ec2"), is_serverless, values["SubnetId"])
+    for parameter, one in options.described().items():
+        click.echo(f"  {parameter:<13} {values[parameter] or 'none':<16} {one['Description']}")
+    with stack.proposal(values) as changes:
+        lines = [line for change in changes or [] for line in change_lines(change)]
+        click.echo("\n".join(lines or ["No resource changes."]))
+        refuse_data_loss(changes or [])
+        if changes is not None and not is_plan:
+            stack.execute()
+    return values
 
 
-@contextmanager
-def _run(context: click.Context, aws: "Aws", minutes: int) -> "Iterator[Run]":
-    """Give a run that prints each step and shows what is awaited, and for how long."""
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    from sparkify_dagster.infra.aws import Waiter
-    from sparkify_dagster.infra.engine import Run
-
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, transient=True) as progress:
-        task = progress.add_task("asking AWS", total=None)
-
-        def say(text: str) -> None:
-            progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-        # A test hands in its own clock and sleep through click's context object.
-        waiter = Waiter(limit_seconds=minutes * 60, **(context.obj or {}))
-        waiter.show = lambda text: progress.update(task, description=text)
-        yield Run(aws, waiter, say)
+def _outputs(stack: dict[str, Any]) -> dict[str, str]:
+    """Return the outputs; those for .env by the variable, which is their description."""
+    return {
+        one["Description" if one["Description"].isupper() else "OutputKey"]: one["OutputValue"]
+        for one in stack.get("Outputs", [])
+    }
 
 
-def _print_settings(aws: "Aws", settings: Settings) -> None:
-    network = settings.allow_cidr or "none (--allow-cidr)"
-    lines = [
-        ("name", f"{settings.name} in {aws.region}, {settings.kind}"),
-        ("lake", settings.lake.url),
-        ("manifests", settings.manifests.url),
-        ("reachable from", "the internet" if settings.publicly_accessible else "its VPC only"),
-        ("network let in", network),
-        ("encryption", "at rest on, TLS required"),
-        *cost_lines(settings),
-    ]
-    for label, text in lines:
-        click.echo(f"  {label:<20} {text}")
-    click.echo("")
-
-
-def _print_plan(aws: "Aws", settings: Settings) -> None:
-    from sparkify_dagster.infra.engine import plan as make_plan
-
-    steps = make_plan(aws, settings)
-    for step in steps:
-        name = f"{step.resource.label} {step.resource.name(settings.names)}"
-        click.echo(f"{step.action:<7} {name}")
-        for difference in step.differences:
-            click.echo(f"        {difference.text}")
-    changes = sum(step.action != "keep" for step in steps)
-    click.echo(f"\n{changes} of {len(steps)} resources would change; nothing was changed now.")
-
-
-def _print_doomed(
-    aws: "Aws",
-    names: Names,
-    doomed: "list[tuple[Resource, Found]]",
-    there: "list[tuple[Resource, Found]]",
-) -> None:
-    if not doomed:
-        click.echo(f"nothing of {names.name} to delete in {aws.region}")
-    for resource, found in doomed:
-        click.echo(f"delete  {resource.label} {found.name} ({found.state})")
-    for resource, found in there:
-        if not found.is_ours(names.name):
-            click.echo(f"keep    {resource.label} {found.name}: it does not carry our tags")
-
-
-def _offer_snapshot(name: str, confirm: str | None) -> str | None:
+def _ask_for_snapshot(name: str, confirm: str | None) -> str:
     if confirm is not None:
         raise InfraError("with --confirm, give --final-snapshot SNAPSHOT or --no-final-snapshot")
     if not click.confirm("Keep the data in a final snapshot?", default=True):
-        return None
-    proposal = f"{name}-final-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    answer: str = click.prompt("Name of the snapshot", default=proposal)
-    return answer
-
-
-def _confirm(name: str, confirm: str | None) -> None:
-    typed = confirm if confirm is not None else click.prompt(f"Type {name} to delete all this")
-    if typed != name:
-        raise InfraError(f"{typed!r} is not {name!r}: nothing was deleted")
+        return ""
+    proposed = f"{name}-final-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    return str(click.prompt("Name of the snapshot", default=proposed))

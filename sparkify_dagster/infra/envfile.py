@@ -1,50 +1,41 @@
 """Writing the platform's values into `.env` without touching the rest of it."""
 
-import os
 import re
-import tempfile
+import shutil
 from pathlib import Path
 
-# Of these a `.env` names the one that fits the warehouse; the other would contradict it.
-EITHER = ("REDSHIFT_WORKGROUP", "REDSHIFT_CLUSTER_ID")
+# Other ways to log in, which the platform's settings refuse beside a secret.
+_OTHER_WAYS = ("REDSHIFT_WORKGROUP", "REDSHIFT_CLUSTER_ID", "REDSHIFT_USER", "REDSHIFT_PASSWORD")
 
 
 def merged(text: str, values: dict[str, str]) -> str:
-    """Return the `.env` text with `values` set in place, new ones at the end, other lines kept.
+    """Return the text with `values` set in place, new ones at the end, other lines kept.
 
-    A line that sets the warehouse name of the other kind is dropped; of a variable that is set
-    twice the last line counts, so both are set.
+    Lines that would contradict become comments. A secret of one's own, such as the loading user's,
+    is kept: only one that AWS manages for an admin (`redshift!...`) is replaced.
     """
     left, lines = dict(values), []
     for line in text.splitlines():
-        match = re.match(r"\s*(?:export\s+)?(\w+)\s*=", line)
-        key = match[1] if match else ""
-        if key in values:
-            lines.append(f"{key}={values[key]}")
-            left.pop(key, None)
-        elif key not in EITHER:
-            lines.append(line)
-    lines += [f"{key}={value}" for key, value in left.items()]
-    return "\n".join(lines) + "\n"
+        match = re.match(r"\s*(?:export\s+)?(\w+)\s*=(.*)", line)
+        key, value = match.groups() if match else ("", "")
+        is_own = key == "REDSHIFT_SECRET_ARN" and value.strip() and ":secret:redshift!" not in value
+        is_set = key in values and not is_own
+        lines.append(f"{key}={values[key]}" if is_set else "#" * (key in _OTHER_WAYS) + line)
+        left.pop(key, None)
+    return "\n".join([*lines, *(f"{key}={value}" for key, value in left.items())]) + "\n"
 
 
 def write_env(path: Path, values: dict[str, str]) -> bool:
-    """Set `values` in the file, made where absent, readable by its owner only; atomic.
+    """Set `values` in the file, atomically; a new one is readable by its owner only.
 
     Returns whether anything changed. Raises OSError where the file cannot be written.
     """
     old = path.read_text(encoding="utf-8") if path.exists() else ""
-    new = merged(old, values)
-    if new == old:
-        return False
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".env-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(new)
+    if (new := merged(old, values)) != old:
+        fresh = path.with_name(f"{path.name}.new")
+        fresh.touch(mode=0o600)
+        fresh.write_text(new, encoding="utf-8")
         if path.exists():
-            os.chmod(temporary, path.stat().st_mode & 0o777)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-    return True
+            shutil.copymode(path, fresh)
+        fresh.replace(path)
+    return new != old

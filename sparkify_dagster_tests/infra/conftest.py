@@ -1,84 +1,61 @@
-"""Fixtures: an empty AWS account, one set of clients, a clock that needs no time."""
+"""The double of AWS behind botocore, and the command run against it."""
 
-import functools
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 
+import boto3
 import pytest
-from botocore.loaders import JSONFileLoader
-from moto import mock_aws
+from click.testing import CliRunner, Result
 
-from sparkify_dagster.infra.aws import Aws, Waiter
-from sparkify_dagster.infra.engine import Run
-from sparkify_dagster.infra.settings import S3Prefix, Settings
-from sparkify_dagster_tests.infra.doubles import REGION, Cloud, empty_account
+from sparkify_dagster.cli import infra
+from sparkify_dagster.infra import stack
+from sparkify_dagster_tests.infra.cloud import Cloud
+from sparkify_dagster_tests.infra.template import REGION
 
-LAKE = S3Prefix("sparkify-lake", "raw/")
-MANIFESTS = S3Prefix("sparkify-lake", "manifests/")
+Sparkify = Callable[..., Result]
 
 
-class Clock:
-    """Time that passes only by sleeping in it."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-    def read(self) -> float:
-        return self.now
-
-
-@pytest.fixture(scope="package", autouse=True)
-def _moto() -> Iterator[None]:
-    # Each run of the command line makes its own session, which would read EC2's model again.
-    read_once = functools.cache(JSONFileLoader.load_file)
-    with mock_aws(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(JSONFileLoader, "load_file", lambda self, path: read_once(LOADER, path))
-        yield
-
-
-LOADER = JSONFileLoader()
-
-
-@pytest.fixture(autouse=True)
-def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "SPARKIFY_LAKE"):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.delenv("SPARKIFY_MANIFEST_PREFIX", raising=False)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_REGION", REGION)
+@pytest.fixture(scope="session")
+def session() -> boto3.session.Session:
+    """botocore with everything but the network; reading the services' models takes a second."""
+    session = boto3.session.Session("AKIDINFRA", "secret", region_name=REGION)
+    made = cache(session.client)
+    session.client = lambda service, config=None: made(service)
+    return session
 
 
 @pytest.fixture
-def cloud() -> Iterator[Cloud]:
-    with empty_account() as account:
-        yield account
-
-
-@pytest.fixture(scope="package")
-def aws(_moto: None) -> Aws:
-    """One set of clients for all tests: making EC2's takes half a second."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-        made = Aws(REGION)
-        for service in ("ec2", "iam", "secretsmanager", "redshift", "redshift-serverless", "sts"):
-            made.client(service)
-    return made
+def cloud(session: boto3.session.Session, monkeypatch: pytest.MonkeyPatch) -> Cloud:
+    cloud = Cloud()
+    cloud.model = session._session.get_service_model
+    for service in ("cloudformation", "ec2", "redshift", "redshift-serverless"):
+        events = session.client(service).meta.events
+        for name, handler in (("before-parameter-build", "remember"), ("before-send", "answer")):
+            events.unregister(name, unique_id=name)
+            events.register(name, getattr(cloud, handler), unique_id=name)
+    monkeypatch.setattr(infra.boto3.session, "Session", lambda **_: session)
+    monkeypatch.setattr(stack, "POLL_SECONDS", 0)
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)
+    return cloud
 
 
 @pytest.fixture
-def lines() -> list[str]:
-    return []
+def sparkify(cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sparkify:
+    """Run `sparkify infra`, in an empty folder and environment, until it works or as it fails."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("SPARKIFY_LAKE", "SPARKIFY_MANIFEST_PREFIX", "AWS_REGION"):
+        monkeypatch.delenv(name, raising=False)
 
+    def run(*words: str, typed: str = "", works: bool | None = True) -> Result:
+        first = len(cloud.calls)
+        lake = ("--lake", "s3://music/sparkify") if words[0] in ("plan", "up") else ()
+        result = CliRunner().invoke(infra.command, [words[0], *lake, *words[1:]], input=typed)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert works is None or (result.exit_code == 0) is works, result.output
+        assert "Traceback" not in result.output
+        del cloud.calls[:first]  # only those of the latest run count
+        return result
 
-@pytest.fixture
-def run(aws: Aws, lines: list[str]) -> Run:
-    clock = Clock()
-    return Run(aws, Waiter(sleep=clock.sleep, clock=clock.read), lines.append)
-
-
-def settings_of(**changes: object) -> Settings:
-    return Settings(**{"name": "sparkify", "lake": LAKE, "manifests": MANIFESTS} | changes)  # type: ignore[arg-type]
+    return run
