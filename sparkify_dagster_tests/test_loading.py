@@ -507,6 +507,62 @@ def test_what_decides_no_row_builds_nothing_anew(
     assert loads_of(platform) == before
 
 
+def everything(platform: Platform) -> dict[str, list[str]]:
+    """Return the rows of all tables, in an order of their own."""
+    found = tables_of(platform.warehouse, TABLES)
+    return {name: sorted(map(repr, rows)) for name, rows in found.items()}
+
+
+def as_an_older_version_left_it(path: Path) -> None:
+    """Give a warehouse the bookkeeping, and the tables, that came before the ledger."""
+    with duckdb.connect(str(path)) as connection:
+        for statement in (
+            "CREATE TABLE staging.table_versions AS "
+            "SELECT table_name, definition AS column_list, version AS load_version "
+            "FROM staging.ledger",
+            "CREATE TABLE staging.loads (table_name VARCHAR, load_id BIGINT)",
+            "CREATE TABLE staging.loads_seen (table_name VARCHAR, load_id BIGINT)",
+            "DROP TABLE staging.ledger",
+            "CREATE TABLE analytics.former AS SELECT * FROM analytics.listening_hours",
+            "DROP VIEW analytics.listening_hours",
+            "ALTER TABLE analytics.former RENAME TO listening_hours",
+        ):
+            connection.execute(statement)
+
+
+def test_a_warehouse_of_an_older_version_is_brought_over(
+    platform: Platform, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_all(platform.warehouse, platform.lake, TABLES)
+    before = everything(platform)
+    as_an_older_version_left_it(platform.folder / "warehouse.duckdb")
+    run_all(platform.warehouse, platform.lake, TABLES)
+    assert "made by an older version" in caplog.text
+    assert everything(platform) == before
+    platform.assert_as_rebuilt()
+    caplog.clear()
+    run_all(platform.warehouse, platform.lake, TABLES)
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "DROP TABLE analytics.users",
+        "DROP TABLE staging.user_days",
+        "DROP TABLE staging.staging_songs CASCADE",
+        "DROP VIEW analytics.top_songs",
+        "DROP VIEW staging.current_events",
+    ],
+)
+def test_what_was_dropped_by_hand_is_built_anew(platform: Platform, harm: str) -> None:
+    run_all(platform.warehouse, platform.lake, TABLES)
+    before = everything(platform)
+    platform.warehouse.transaction(lambda session: session.run(harm), "harm", "run")
+    run_all(platform.warehouse, platform.lake, TABLES)
+    assert everything(platform) == before
+
+
 # --- two at once
 
 
