@@ -27,7 +27,8 @@ from hypothesis.stateful import (
 
 from sparkify_dagster.lake.base import LakeError
 from sparkify_dagster.lake.local import LocalLake
-from sparkify_dagster.tables import TABLES, Check, Table
+from sparkify_dagster.table import Check, Table
+from sparkify_dagster.tables import TABLES
 from sparkify_dagster.warehouse.base import (
     CopyResult,
     CopySource,
