@@ -6,12 +6,13 @@ A part is newline-delimited JSON: the objects of the files with the key `source_
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 
 import xxhash
 
 from sparkify_dagster.lake.base import Lake, SourceFile
-from sparkify_dagster.lake.objects import decompress, split_objects
+from sparkify_dagster.lake.objects import read_objects, split_objects
 
 # Redshift likes 1 MB to 1 GB; this bounds what a retry repeats and still fills every slice.
 PART_BYTES = 64 * 1024 * 1024
@@ -47,13 +48,15 @@ def combine(
         LakeError: a file cannot be read, or its compressed data is damaged.
     """
     parts: list[Part] = []
-    read: list[SourceFile] = []
+    files_read: list[SourceFile] = []
     room = 0
     output = None
 
     def take(file: SourceFile, content: bytes) -> None:
         nonlocal room, output
-        objects = list(split_objects(decompress(file.name, content)))
+        packed = file.name.endswith(".gz")
+        read = read_objects(file.name, BytesIO(content)) if packed else split_objects(content)
+        objects = list(read)
         if output is None or room <= 0:
             if output is not None:
                 output.close()
@@ -68,14 +71,16 @@ def combine(
             parts[-1].origins.append((file.name, line))
         digest = xxhash.xxh3_128_hexdigest(content)
         # As `replace` would, in half its time.
-        read.append(SourceFile(file.name, file.size, file.version, file.day, digest, len(objects)))
+        files_read.append(
+            SourceFile(file.name, file.size, file.version, file.day, digest, len(objects))
+        )
 
     try:
         lake.read_many(files, take)
     finally:
         if output is not None:
             output.close()
-    return Combined(parts, read)
+    return Combined(parts, files_read)
 
 
 def without_prefix(name: str, text: bytes) -> bytes:

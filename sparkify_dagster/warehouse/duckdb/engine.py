@@ -21,7 +21,7 @@ from sparkify_dagster.warehouse.base import (
     Session,
     WarehouseError,
 )
-from sparkify_dagster.warehouse.duckdb.copy import FastCopyRefused, copy_checked, copy_fast
+from sparkify_dagster.warehouse.duckdb.copy import copy
 from sparkify_dagster.warehouse.duckdb.dialect import fill_in, translate, translated
 from sparkify_dagster.warehouse.scratch import scratch_folder
 
@@ -47,10 +47,9 @@ _LOCK_POLL = 0.2  # seconds between two tries to open a file that another proces
 class DuckDBSession:
     """One open transaction on a DuckDB connection."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, check_lines: bool = False) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self.statements: list[str] = []
         self._connection = connection
-        self._check_lines = check_lines
 
     def execute(self, name: str, **parameters: Any) -> int:
         """Run a section of `sql/`; return the number of rows its last statement changed."""
@@ -97,9 +96,8 @@ class DuckDBSession:
 
     def copy(self, step: CopyStep, source: CopySource, max_errors: int) -> CopyResult:
         """Load files into a staging table, carrying out COPY by Redshift's rules."""
-        carry_out = copy_checked if self._check_lines else copy_fast
         with scratch_folder() as folder:
-            return carry_out(self, step, source, max_errors, folder)
+            return copy(self, step, source, max_errors, folder)
 
     def costs(self) -> dict[str, float | int]:
         """Return nothing: DuckDB keeps no account of past statements."""
@@ -121,13 +119,7 @@ class DuckDBWarehouse:
     def transaction(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
         """Run `body` in one transaction; a second process waits for the first."""
         with self._connect() as connection:
-            try:
-                return self._attempt(connection, body, DuckDBSession(connection))
-            except FastCopyRefused:
-                # An error ends DuckDB's transaction, so the whole of it is done again; this time
-                # every line is looked at on its own.
-                checked = DuckDBSession(connection, check_lines=True)
-                return self._attempt(connection, body, checked)
+            return self._attempt(connection, body, DuckDBSession(connection))
 
     def read(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
         """Run `body` on committed data."""

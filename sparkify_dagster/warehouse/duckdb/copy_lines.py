@@ -1,0 +1,297 @@
+"""COPY of files that hold an object a line, as DuckDB reads them: all lines of many files at once.
+
+What is not plainly right is not loaded; the file it is in waits for a closer look.
+"""
+
+import gzip
+import json
+import re
+import shutil
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from sparkify_dagster.lake.objects import chunks, count_filled_lines, squeeze
+from sparkify_dagster.warehouse.base import Session
+from sparkify_dagster.warehouse.duckdb.copy_found import Found
+from sparkify_dagster.warehouse.duckdb.copy_rules import (
+    FIRST_MOMENT,
+    INTEGERS,
+    LAST_MOMENT,
+    OBJECT_BYTES,
+    SEPARATOR,
+    CopiedColumn,
+    Plan,
+    Text,
+    names,
+    stamped,
+)
+from sparkify_dagster.warehouse.duckdb.dialect import literal
+
+_SAMPLE_BYTES = 64 * 1024  # of a file's first line
+_MOST_SHAPES = 8
+_BLANKS = "chr(32) || chr(9) || chr(13)"
+# A line that cannot be read is NULL, a blank one is not: this is no text of any line.
+_NO_LINE = "\x02"
+# How an object, a list and what DuckDB takes for a number, though JSON does not, look as text.
+_NO_TEXT = r"'^([{\[]|(?i:-?(nan|inf|infinity))$)'"
+_NUMBER = r"'-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?'"
+# A comma before the closing brace, or blanks that may hide one.
+_DOUBTFUL_ENDINGS = ("',}'", "' }'", "chr(9) || '}'", "chr(13) || '}'")
+# A value that may hide what DuckDB takes, though JSON does not; a title like this does no harm.
+_DOUBTFUL_VALUE = r"':\s*([{\[]|-?(?i:nan|inf))'"
+_STRING = r"""'"([^"\\]|\\.)*"'"""
+_NO_JSON = r"',\s*[}\]]|(?i:nan|inf)'"
+_DEEPEST = 500  # brackets; Python's decoder gives up at twice as many
+
+
+def load_lines(
+    session: Session, plan: Plan, texts: Sequence[Text], folder: Path, found: Found
+) -> list[Text]:
+    """Load the files whose every line is plainly right; return the others.
+
+    Raises:
+        LakeError: a file cannot be read.
+    """
+    unpacked = [_unpacked(text, folder) for text in texts if _is_for_duckdb(plan, text)]
+    plain = [text for text in unpacked if text]
+    if not plain:
+        return list(texts)
+    shapes = _shapes(plain)
+    session.run(f"CREATE TEMP TABLE landed AS {_select(plan, plain, shapes)}")
+    right = _right_files(session, plain, found)
+    if right:
+        _take_keys(session, plan, plain, right, shapes, found)
+        session.run(
+            f"CREATE TEMP VIEW {plan.landing} AS "
+            f"SELECT {stamped(plan, [text.name for text in plain])} FROM landed "
+            f"WHERE file IN ({', '.join(map(str, right))})"
+        )
+        found.rows += session.execute(plan.insert)
+        session.run(f"DROP VIEW {plan.landing}")
+    session.run("DROP TABLE landed")
+    shutil.rmtree(folder / "unpacked", ignore_errors=True)
+    done = {plain[file].name for file in right}
+    return [text for text in texts if text.name not in done]
+
+
+def _is_for_duckdb(plan: Plan, text: Text) -> bool:
+    # DuckDB takes a backslash in a path for a slash.
+    return all(len(column.steps) == 1 for column in plan.columns) and "\\" not in str(text.path)
+
+
+def _unpacked(text: Text, folder: Path) -> Text | None:
+    """Unpack a compressed file: DuckDB does so itself, but lets wrong checksums pass.
+
+    Return None where the compressed data is damaged.
+    """
+    if not text.name.endswith(".gz") or text.origins is not None:
+        return text
+    target = folder / "unpacked" / text.name.removesuffix(".gz")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with text.open() as stored, target.open("wb") as plain:
+            for chunk in chunks(gzip.GzipFile(fileobj=stored)):
+                # A few bytes may stand for a gigabyte of empty lines.
+                plain.write(squeeze(chunk))
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        return None
+    return replace(text, path=target)
+
+
+def _shapes(texts: Sequence[Text]) -> list[list[str]]:
+    """Return the keys of the files' first lines, in their order: most lines are like them."""
+    counts: Counter[tuple[str, ...]] = Counter()
+    for text in texts:
+        with text.open() as stream:
+            first = stream.readline(_SAMPLE_BYTES)
+        if keys := _keys_in_order(first):
+            counts[keys] += 1
+    return [list(keys) for keys, _ in counts.most_common(_MOST_SHAPES)]
+
+
+def _keys_in_order(line: bytes) -> tuple[str, ...]:
+    try:
+        found = json.loads(line, object_pairs_hook=lambda pairs: tuple(key for key, _ in pairs))
+    except (ValueError, RecursionError):
+        return ()
+    if not isinstance(found, tuple):
+        return ()
+    # DuckDB does not tell fields by their case.
+    return found if len({key.casefold() for key in found}) == len(found) else ()
+
+
+def _right_files(session: Session, texts: Sequence[Text], found: Found) -> list[int]:
+    """Return the numbers of the files of which each line is there and plainly right."""
+    rows = session.run("SELECT file, count(*), count(*) FILTER (fine) FROM landed GROUP BY file")
+    counts = {file: (count, fine) for file, count, fine in rows}
+    right = []
+    for file, text in enumerate(texts):
+        count, fine = counts.get(file, (0, 0))
+        if count != fine:
+            continue
+        # A reader may skip a line without a word.
+        if count != text.line_count:
+            with text.open() as stream:
+                if count != count_filled_lines(chunks(stream)):
+                    continue
+            found.objects[text.name] = count
+        right.append(file)
+        if text.origins is None:
+            found.totals[text.name] = count
+    return right
+
+
+def _take_keys(
+    session: Session,
+    plan: Plan,
+    texts: Sequence[Text],
+    right: Sequence[int],
+    shapes: Sequence[Sequence[str]],
+    found: Found,
+) -> None:
+    """Take in which keys are new, and which are missing in how many objects of which file."""
+    known = set(plan.known_keys)
+    of_file = texts[0].origins is None
+    name = f"{names([text.name for text in texts])}[file + 1]" if of_file else "source_file"
+    chosen = f"file IN ({', '.join(map(str, right))})"
+    several = "true" if of_file else f"source_file IN (SELECT unnest({names(list(found.totals))}))"
+    used = session.run(f"SELECT DISTINCT shape FROM landed WHERE {chosen}")
+    for (shape,) in used:
+        keys = set() if shape is None else set(shapes[shape])
+        found.unknown_keys |= keys - known
+        if shape is not None and not known <= keys:
+            counts = session.run(
+                f"SELECT {name}, count(*) FROM landed "
+                f"WHERE {chosen} AND {several} AND shape = {shape} GROUP BY 1"
+            )
+            for file, count in counts:
+                for key in known - keys:
+                    found.add_lacking(file, key, count)
+    if any(shape is None for (shape,) in used):
+        others = f"FROM landed WHERE {chosen} AND shape IS NULL"
+        unknown = session.run(
+            f"SELECT DISTINCT key FROM (SELECT unnest(keys) AS key {others}) "
+            f"WHERE NOT list_contains({names(list(known))}, key)"
+        )
+        found.unknown_keys.update(key for (key,) in unknown)
+        lacking = ", ".join(
+            f"count(*) FILTER (NOT list_contains(keys, {literal(key)}))" for key in known
+        )
+        for file, *counts in session.run(
+            f"SELECT {name}, {lacking} {others} AND {several} GROUP BY 1"
+        ):
+            for key, count in zip(known, counts, strict=True):
+                found.add_lacking(file, key, count)
+    for file in right if of_file else ():
+        text = texts[file]
+        if found.lacks_keys(text.name):
+            found.last_lines[text.name] = max(line for _, line, _ in text.objects())
+
+
+def _select(plan: Plan, texts: Sequence[Text], shapes: Sequence[Sequence[str]]) -> str:
+    """Return a SELECT of file, fine, shape, keys where they are of no shape, and the values."""
+    unknown = _unknown(plan.known_keys, shapes)
+    structure = json.dumps(dict.fromkeys([*plan.known_keys, *unknown], "VARCHAR"))
+    shape = " ".join(f"WHEN keys = {names(keys)} THEN {at}" for at, keys in enumerate(shapes))
+    values = ", ".join(f'{_value(column)} AS "{column.name}"' for column in plan.columns)
+    lines = (
+        "SELECT CAST(file_index AS INTEGER) AS file, CASE WHEN rest IS NOT NULL THEN NULL "
+        f"WHEN ends_with(line, '}}') THEN line ELSE rtrim(line, {_BLANKS}) END AS json "
+        f"FROM read_csv({names([_literal_path(text.path) for text in texts])}, "
+        f"delim = '{SEPARATOR}', quote = '', escape = '', header = false, auto_detect = false, "
+        "strict_mode = false, null_padding = true, ignore_errors = true, compression = 'none', "
+        f"nullstr = '{_NO_LINE}', hive_partitioning = false, max_line_size = {OBJECT_BYTES}, "
+        "columns = {line: 'VARCHAR', rest: 'VARCHAR'}) "
+        f"WHERE starts_with(line, '{{') OR line IS NULL OR trim(line, {_BLANKS}) <> ''"
+    )
+    parsed = (
+        "SELECT *, TRY(json_keys(json)) AS keys, "
+        f"TRY(from_json(json, {literal(structure)})) AS fields FROM ({lines})"
+    )
+    shaped = f"SELECT *, CASE {shape or 'WHEN false THEN 0'} END AS shape FROM ({parsed})"
+    return (
+        f"SELECT file, COALESCE({_fine(plan, unknown, shapes)}, false) AS fine, shape, "
+        f"CASE WHEN shape IS NULL THEN keys END AS keys, {values} FROM ({shaped})"
+    )
+
+
+def _unknown(known: Sequence[str], shapes: Sequence[Sequence[str]]) -> list[str]:
+    """Return the shapes' other keys; none where DuckDB cannot tell them by their case."""
+    found = list(dict.fromkeys(key for keys in shapes for key in keys if key not in known))
+    taken = {key.casefold() for key in (*known, *found)}
+    return found if len(taken) == len(known) + len(found) else []
+
+
+def _fine(plan: Plan, unknown: Sequence[str], shapes: Sequence[Sequence[str]]) -> str:
+    """Return a test that holds only for lines that need no closer look."""
+    doubtful = ["shape IS NULL"]
+    doubtful += [f"COALESCE(regexp_matches({_field(key)}, {_NO_TEXT}), false)" for key in unknown]
+    if not unknown and any(set(keys) - set(plan.known_keys) for keys in shapes):
+        doubtful = ["true"]
+    # What is in none of the columns: DuckDB takes a comma before a brace, NaN, and any depth.
+    stripped = f"regexp_replace(json, {_STRING}, '', 'g')"
+    harmless = (
+        f"CASE WHEN regexp_matches(json, {_DOUBTFUL_VALUE}) THEN "
+        f"NOT regexp_matches({stripped}, {_NO_JSON}) AND "
+        f"strlen(regexp_replace({stripped}, '[^{{\[]', '', 'g')) <= {_DEEPEST} ELSE true END"
+    )
+    return " AND ".join(
+        [
+            "keys IS NOT NULL",
+            "starts_with(ltrim(json), '{')",
+            f"strlen(json) <= {OBJECT_BYTES}",
+            *(f"NOT ends_with(json, {ending})" for ending in _DOUBTFUL_ENDINGS),
+            # Redshift's text has no U+0000. With the backslash, the search takes ten times as long.
+            "NOT contains(json, 'u0000')",
+            *(_test(column) for column in plan.columns),
+            f"CASE WHEN {' OR '.join(doubtful)} "
+            f"THEN len(keys) = len(list_distinct(keys)) AND {harmless} ELSE true END",
+        ]
+    )
+
+
+def _literal_path(path: Path) -> str:
+    """Return a path in which DuckDB finds no pattern."""
+    return re.sub(r"([*?\[])", r"[\1]", str(path))
+
+
+def _field(key: str) -> str:
+    return f"fields[{literal(key)}]"
+
+
+def _value(column: CopiedColumn) -> str:
+    field = _field(column.key)
+    if column.type == "VARCHAR":
+        return field
+    if column.type == "TIMESTAMP":
+        moment = f"TRY_CAST({field} AS BIGINT)"
+        in_range = f"{moment} BETWEEN {FIRST_MOMENT} AND {LAST_MOMENT}"
+        return f"CASE WHEN {in_range} THEN make_timestamp({moment} * 1000) END"
+    return f"TRY_CAST({field} AS {column.type})"
+
+
+def _test(column: CopiedColumn) -> str:
+    """Return a test that holds only for values that need no closer look.
+
+    The kind of the JSON value is asked for under CASE alone, which spares all other rows another
+    parsing; under OR, DuckDB would ask for it in every row.
+    """
+    field = _field(column.key)
+    kind = f"json_type(json, {literal(column.path)})"
+    if column.type in INTEGERS or column.type == "TIMESTAMP":
+        target = "BIGINT" if column.type == "TIMESTAMP" else column.type
+        test = f"CAST(TRY_CAST({field} AS {target}) AS VARCHAR) = {field}"
+        if column.type == "TIMESTAMP":
+            test += f" AND TRY_CAST({field} AS BIGINT) BETWEEN {FIRST_MOMENT} AND {LAST_MOMENT}"
+    elif column.type == "DOUBLE":
+        test = f"regexp_full_match({field}, {_NUMBER}) AND isfinite(TRY_CAST({field} AS DOUBLE))"
+    else:
+        # An object or a list arrives as its text; NaN, which is no JSON, as its name.
+        is_text = (
+            f"CASE WHEN regexp_matches({field}, {_NO_TEXT}) THEN {kind} = 'VARCHAR' ELSE true END"
+        )
+        test = f"strlen({field}) <= {column.limit} AND {is_text}"
+    return f"COALESCE({test}, {'false' if column.required else f'{field} IS NULL'})"

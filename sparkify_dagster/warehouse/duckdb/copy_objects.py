@@ -1,0 +1,270 @@
+"""COPY with a look at every object of a file: it is loaded, or its bad lines are named."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sparkify_dagster.lake.combine import without_prefix
+from sparkify_dagster.warehouse.base import BadLine, Session
+from sparkify_dagster.warehouse.duckdb.copy_found import Found
+from sparkify_dagster.warehouse.duckdb.copy_rules import (
+    FIRST_MOMENT,
+    LAST_MOMENT,
+    OBJECT_BYTES,
+    SEPARATOR,
+    CopiedColumn,
+    Plan,
+    Text,
+    names,
+    stamped,
+)
+from sparkify_dagster.warehouse.duckdb.dialect import literal
+
+_CHUNK_BYTES = 8 * 1024 * 1024  # of objects looked at together; DuckDB takes a multiple
+_RECORD_BYTES = 1000  # of a spooled object besides its text, at most
+_NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
+_SHOWN_BYTES = 400  # of a malformed text
+_SHOWN_CHARACTERS = 100
+_KEY_TWICE = (
+    "CASE WHEN len(json_keys(object)) <> len(list_distinct(json_keys(object))) THEN "
+    "struct_pack(column_name := '', reason := 'a key appears twice', value := '') END"
+)
+
+
+def load_objects(session: Session, plan: Plan, text: Text, folder: Path, found: Found) -> None:
+    """Load a file with a look at every object.
+
+    Raises:
+        LakeError: it cannot be read, or its compressed data is damaged.
+    """
+    for objects in _chunks(text):
+        files = _spool(objects, folder / "spool.csv")
+        _check(session, plan, folder / "spool.csv")
+        _take_bad_lines(session, files, found)
+        _take_keys(session, plan, text, files, found)
+        session.run(
+            f"CREATE TEMP VIEW {plan.landing} AS SELECT {stamped(plan, files)} FROM checked "
+            "WHERE malformed IS NULL AND len(faults) = 0"
+        )
+        found.rows += session.execute(plan.insert)
+        session.run(f"DROP VIEW {plan.landing}")
+        session.run("DROP TABLE checked")
+        session.run("DROP TABLE spooled")
+    if text.origins is None:
+        found.objects[text.name] = found.totals[text.name]
+
+
+def _check(session: Session, plan: Plan, spool: Path) -> None:
+    session.run(
+        # json_valid has the last word: what it refuses, the functions below would fail on.
+        "CREATE TEMP TABLE spooled AS SELECT file, line, text, "
+        "CASE WHEN malformed IS NULL AND json_valid(text) THEN text END AS object, "
+        "CASE WHEN malformed IS NOT NULL THEN malformed "
+        "WHEN NOT json_valid(text) THEN 'malformed JSON' END AS malformed "
+        f"FROM read_csv({literal(str(spool))}, delim = '{SEPARATOR}', quote = '', "
+        "escape = '', header = false, auto_detect = false, strict_mode = false, "
+        f"max_line_size = {OBJECT_BYTES + _RECORD_BYTES}, columns = "
+        "{file: 'INTEGER', line: 'BIGINT', malformed: 'VARCHAR', text: 'VARCHAR'})"
+    )
+    checked = [_checked(column) for column in plan.columns]
+    values = ", ".join(
+        f'{item.value} AS "{column.name}"'
+        for column, item in zip(plan.columns, checked, strict=True)
+    )
+    faults = ", ".join([_KEY_TWICE, *(item.fault for item in checked)])
+    session.run(
+        "CREATE TEMP TABLE checked AS SELECT file, line, malformed, "
+        "CASE WHEN malformed IS NOT NULL THEN text END AS bad, json_keys(object) AS keys, "
+        f"{values}, CASE WHEN malformed IS NULL THEN "
+        f"list_filter([{faults}], lambda fault : fault IS NOT NULL) ELSE [] END AS faults "
+        "FROM spooled"
+    )
+
+
+@dataclass(frozen=True)
+class _Checked:
+    value: str
+    fault: str
+
+
+def _checked(column: CopiedColumn) -> _Checked:
+    path = literal(column.path)
+    text = f"json_extract_string(object, {path})"
+    kind = f"json_type(object, {path})"
+    name = literal(column.name)
+
+    def fault(condition: str, reason: str) -> str:
+        return (
+            f"WHEN {condition} THEN struct_pack(column_name := {name}, "
+            f"reason := {literal(reason)}, value := left({text}, 100))"
+        )
+
+    trimmed = f"trim({text})"
+    filled = f"({trimmed} <> '')"
+    if column.type == "VARCHAR":
+        # Numbers are written as the fast way writes them.
+        value = f"from_json(json_extract(object, {path}), '\"VARCHAR\"')"
+        missing = f"{text} IS NULL"
+        faults = [
+            fault(f"{kind} IN ('OBJECT', 'ARRAY')", "text expected, not an object or list"),
+            fault(f"contains({text}, chr(0))", "text with the character U+0000"),
+            fault(
+                f"strlen({text}) > {column.limit}",
+                f"text longer than the column's {column.limit} bytes",
+            ),
+        ]
+    elif column.type == "DOUBLE":
+        value, missing = f"TRY_CAST({trimmed} AS DOUBLE)", f"COALESCE({trimmed}, '') = ''"
+        # DuckDB casts more than that to a number: 1_000, inf, nan.
+        is_number = f"regexp_full_match({trimmed}, {literal(_NUMBER)})"
+        faults = [
+            fault(f"{filled} AND NOT {is_number}", "number expected"),
+            fault(f"{filled} AND NOT COALESCE(isfinite({value}), false)", "number too large"),
+        ]
+    else:
+        target = "BIGINT" if column.type == "TIMESTAMP" else column.type
+        value, missing = f"TRY_CAST({trimmed} AS {target})", f"COALESCE({trimmed}, '') = ''"
+        what = (
+            "milliseconds since 1970 expected"
+            if column.type == "TIMESTAMP"
+            else "whole number expected"
+        )
+        digits = f"regexp_full_match({trimmed}, '[+-]?[0-9]+')"
+        faults = [
+            fault(f"{filled} AND NOT {digits}", what),
+            fault(f"{filled} AND {value} IS NULL", f"number too large for {target}"),
+        ]
+        value = f"CASE WHEN {digits} THEN {value} END"
+        if column.type == "TIMESTAMP":
+            in_range = f"{value} BETWEEN {FIRST_MOMENT} AND {LAST_MOMENT}"
+            faults.append(fault(f"NOT {in_range}", "a moment of the years 1 to 9999 expected"))
+            value = f"make_timestamp(CASE WHEN {in_range} THEN {value} END * 1000)"
+    faults += [
+        fault(
+            f"json_extract(object, {outer}) IS NOT NULL AND json_type(object, {outer}) <> 'NULL' "
+            f"AND json_extract(object, {inner}) IS NULL",
+            "not an array or index out of range",
+        )
+        for outer, inner in _indexed(column)
+    ]
+    if column.required:
+        faults.append(fault(missing, "a value is required"))
+    return _Checked(value, f"CASE {' '.join(faults)} END")
+
+
+def _indexed(column: CopiedColumn) -> list[tuple[str, str]]:
+    """Return the paths of each array the column's value is in, and of the element."""
+    paths = [replace(column, steps=column.steps[:end]).path for end in range(len(column.steps) + 1)]
+    return [
+        (literal(paths[at]), literal(paths[at + 1]))
+        for at, step in enumerate(column.steps)
+        if isinstance(step, int)
+    ]
+
+
+def _chunks(text: Text) -> Iterator[list[tuple[str, int, bytes]]]:
+    """Yield objects, so many at a time that what is made of them fits into memory."""
+    chunk: list[tuple[str, int, bytes]] = []
+    room = _CHUNK_BYTES
+    for found in text.objects():
+        chunk.append(found)
+        room -= len(found[2]) + _RECORD_BYTES
+        if room <= 0:
+            yield chunk
+            chunk, room = [], _CHUNK_BYTES
+    if chunk:
+        yield chunk
+
+
+def _spool(objects: Sequence[tuple[str, int, bytes]], path: Path) -> list[str]:
+    """Write every object as file number, line number, what is malformed, text.
+
+    Return the files by number.
+    """
+    files: dict[str, int] = {}
+    with path.open("wb") as output:
+        for name, line, text in objects:
+            number = files.setdefault(name, len(files))
+            original = without_prefix(name, text)
+            malformed = _malformed(original)
+            kept = _shown(original) if malformed else text.replace(b"\r", b" ")
+            output.write(b"%d\x01%d\x01%s\x01%s\n" % (number, line, malformed.encode(), kept))
+    return list(files)
+
+
+def _malformed(text: bytes) -> str:
+    """Return what is wrong with the text of an object; empty where it is one JSON object.
+
+    DuckDB takes a trailing comma and NaN for JSON, and Python takes half a surrogate pair.
+    """
+    if len(text) > OBJECT_BYTES:
+        return f"object longer than {OBJECT_BYTES} bytes"
+    try:
+        value = json.loads(text.decode(), parse_constant=_refuse_constant)
+        if b"\\ud" in text.lower():
+            json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeDecodeError as error:
+        fault = f"not UTF-8 at byte {error.start + 1}"
+    except UnicodeEncodeError:
+        fault = "malformed JSON: half of a surrogate pair"
+    except RecursionError:
+        fault = "malformed JSON: nested too deeply"
+    except json.JSONDecodeError as error:
+        fault = f"malformed JSON at character {error.pos + 1}: {error.msg.removesuffix(' at')}"
+    except ValueError as error:
+        fault = f"malformed JSON: {error}"
+    else:
+        fault = "" if isinstance(value, dict) else "malformed JSON: an object expected"
+    return fault
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON value")
+
+
+def _shown(text: bytes) -> bytes:
+    """Return the beginning of a malformed text, fit for showing."""
+    shown = text[:_SHOWN_BYTES].decode("utf-8", "backslashreplace")
+    return "".join(letter if letter.isprintable() else " " for letter in shown).encode()
+
+
+def _take_bad_lines(session: Session, files: Sequence[str], found: Found) -> None:
+    rows = session.run(
+        "SELECT file, line, malformed, bad, faults FROM checked "
+        "WHERE malformed IS NOT NULL OR len(faults) > 0 ORDER BY file, line"
+    )
+    for file, line, malformed, bad, faults in rows:
+        name = files[file]
+        lines = [
+            BadLine(name, line, fault["column_name"], fault["reason"], fault["value"] or "")
+            for fault in faults or ()
+        ]
+        if malformed is not None:
+            lines.insert(0, BadLine(name, line, "", malformed, bad[:_SHOWN_CHARACTERS]))
+        found.add_bad_line(lines)
+
+
+def _take_keys(
+    session: Session, plan: Plan, text: Text, files: Sequence[str], found: Found
+) -> None:
+    keys = plan.known_keys
+    lacking = ", ".join(
+        f"count(*) FILTER (NOT list_contains(keys, {literal(key)}))" for key in keys
+    )
+    rows = session.run(
+        f"SELECT file, count(*), count(malformed), max(line), {lacking} FROM checked GROUP BY file"
+    )
+    for file, count, malformed, last, *counts in rows:
+        name = files[file]
+        found.add_malformed(name, malformed)
+        for key, lacks in zip(keys, counts, strict=True):
+            found.add_lacking(name, key, lacks)
+        if text.origins is None:
+            found.totals[name] += count
+            found.last_lines[name] = last
+    unknown = session.run(
+        "SELECT DISTINCT key FROM (SELECT unnest(keys) AS key FROM checked) "
+        f"WHERE NOT list_contains({names(keys)}, key)"
+    )
+    found.unknown_keys.update(key for (key,) in unknown)
