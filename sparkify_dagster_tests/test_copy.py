@@ -1,4 +1,4 @@
-"""COPY on DuckDB by Redshift's rules, the fast way and the way that looks at every line."""
+"""COPY on DuckDB by Redshift's rules, of whole files of lines and with a look at every object."""
 
 import datetime as dt
 import gzip
@@ -472,16 +472,16 @@ def test_a_line_bad_in_several_ways_counts_once(loader: Loader) -> None:
     assert "more" not in message
 
 
-@pytest.mark.parametrize(("max_errors", "loads"), [(0, False), (1, False), (3, False), (4, True)])
-def test_maxerror_allows_fewer_bad_lines_than_it_says(
-    loader: Loader, max_errors: int, loads: bool
+@pytest.mark.parametrize(("max_errors", "refused"), [(0, 3), (1, 3), (2, 2), (3, 0), (100, 0)])
+def test_maxerror_allows_fewer_bad_lines_a_file_than_it_says(
+    loader: Loader, max_errors: int, refused: int
 ) -> None:
     good = [json_lines([event(sessionId=number)]) for number in range(5)]
     bad = [raw_event(status='"x"', ts='"y"'), b"{", raw_event(artist="[]")]
     loader.source.write(event_file(DAY), b"\n".join(good[:3] + bad[:2]))
     loader.source.write(event_file("2018-11-02"), b"\n".join(bad[2:] + good[3:]))
-    if not loads:
-        assert loader.refused(max_errors).count == 3
+    if refused:
+        assert loader.refused(max_errors).count == refused
         return
     result = loader.load(max_errors=max_errors)
     assert loader.values("session_id") == [(0,), (1,), (2,), (3,), (4,)]
@@ -657,13 +657,85 @@ def test_key_missing_in_all_lines_of_a_day_is_an_error(loader: Loader) -> None:
     assert DAY not in str(error)
 
 
-def test_key_missing_in_all_songs_is_an_error(loader: Loader) -> None:
+def test_songs_without_a_key_load_together_as_they_do_one_by_one(loader: Loader) -> None:
+    line = song()
+    del line["duration"]
     for number in range(3):
-        line = song(song_id=f"S{number}")
-        del line["duration"]
-        loader.source.write_songs(f"A/A/A/TR{number}", [line])
-    with pytest.raises(LoadError, match="key 'duration' is in none of the files' 3 objects"):
+        loader.source.write_songs(f"A/A/A/TR{number}", [line | {"song_id": f"S{number}"}])
+    loader.load("staging_songs")
+    assert loader.values("song_id", "duration") == [("S0", None), ("S1", None), ("S2", None)]
+    loader.source.write_songs("A/A/A/TR1", [line, line, line])
+    with pytest.raises(LoadError, match="TR1.json, line 3, column duration") as caught:
         loader.load("staging_songs")
+    assert "key 'duration' is in none of the file's 3 objects" in str(caught.value)
+
+
+# What a line may hold besides the columns, and what is told of it: a new case is a line.
+BESIDES = [
+    ('"new": 1', ""),
+    ('"new": null', ""),
+    ('"new": "NaN"', ""),
+    ('"new": "a: [NaN, ,]"', ""),
+    ('"new": {"a": [1, {"b": "x,}"}]}', ""),
+    ('"Level": "x"', ""),
+    ('"it\'s \\"new\\"": 1', ""),
+    ('"new": NaN', "malformed JSON: NaN is no JSON value"),
+    ('"new": [1, -Infinity]', "malformed JSON: -Infinity is no JSON value"),
+    ('"new": [1,]', "malformed JSON at character"),
+    ('"new": {"a": 1 , }', "malformed JSON at character"),
+    ('"new": "\\ud83d"', "malformed JSON: half of a surrogate pair"),
+    ('"new": ' + "[" * 60_000 + "]" * 60_000, "nested too deeply"),
+    ('"new": 1, "new": 2', "a key appears twice"),
+    ('"artist": "again"', "a key appears twice"),
+]
+
+
+@pytest.mark.parametrize("everywhere", [True, False])
+@pytest.mark.parametrize(("text", "fault"), BESIDES, ids=[text[:20] for text, _ in BESIDES])
+def test_what_an_object_holds_besides_the_columns(
+    loader: Loader, text: str, fault: str, everywhere: bool
+) -> None:
+    plain, odd = raw_event(), raw_event()[:-1] + b", " + text.encode() + b"}"
+    lines = [odd if everywhere else plain, plain, odd]
+    loader.source.write(event_file(DAY), b"\n".join(lines))
+    if fault:
+        assert fault in str(loader.refused())
+        return
+    assert loader.load().unknown_keys == set(json.loads(odd)) - set(JSONPATHS)
+    assert len(loader.found) == 3
+
+
+@pytest.mark.parametrize("share", [1, 2, 20])
+@pytest.mark.parametrize("change", ["new", "gone", "order", "blank", "both"])
+def test_drift_is_no_reason_to_look_at_every_object(
+    tmp_path: Path, change: str, share: int
+) -> None:
+    loader = Loader(tmp_path, "lines")
+    lines = []
+    for number in range(40):
+        item = event(sessionId=number)
+        if number % share == 0 and number:
+            if change in ("new", "both"):
+                item["device"] = {"kind": "phone", "tags": ["x", None]}
+            if change in ("gone", "both"):
+                del item["gender"]
+            if change == "order":
+                item = dict(reversed(item.items()))
+        lines.append(json.dumps(item) + "\n" * (change == "blank" and number % share == 0))
+    loader.source.write(event_file(DAY), "\n".join(lines).encode())
+    result = loader.load()
+    assert loader.values("session_id") == [(number,) for number in range(40)]
+    assert result.unknown_keys == ({"device"} if change in ("new", "both") else set())
+
+
+def test_one_bad_file_leaves_the_others_to_be_read_by_lines(tmp_path: Path) -> None:
+    loader = Loader(tmp_path, "lines")
+    for day in range(1, 9):
+        loader.source.write_events(f"2018-11-{day:02d}", [event(), event(sessionId=2)])
+    loader.source.write(event_file("2018-11-05"), GOOD + b"\n" + GOOD[:50])
+    with pytest.raises(Waiting, match="05-events") as caught:
+        loader.load()
+    assert caught.value.args == ([event_file("2018-11-05")],)
 
 
 def test_unknown_key_is_reported_and_ignored(loader: Loader) -> None:
@@ -748,7 +820,7 @@ def line_texts(draw: st.DrawFn) -> bytes:
     suppress_health_check=list(HealthCheck),
 )
 @given(lines=st.lists(line_texts(), min_size=1, max_size=3))
-def test_what_the_fast_way_accepts_the_checked_way_reads_alike(
+def test_what_is_accepted_by_lines_is_read_alike_by_objects(
     tmp_path_factory: pytest.TempPathFactory, lines: list[bytes]
 ) -> None:
     folder = tmp_path_factory.mktemp("ways")

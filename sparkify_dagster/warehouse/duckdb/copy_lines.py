@@ -180,10 +180,9 @@ def _take_keys(
         lacking = ", ".join(
             f"count(*) FILTER (NOT list_contains(keys, {literal(key)}))" for key in known
         )
-        for file, *counts in session.run(
-            f"SELECT {name}, {lacking} {others} AND {several} GROUP BY 1"
-        ):
-            for key, count in zip(known, counts, strict=True):
+        rows = session.run(f"SELECT {name}, {lacking} {others} AND {several} GROUP BY 1")
+        for file, *each in rows:
+            for key, count in zip(known, each, strict=True):
                 found.add_lacking(file, key, count)
     for file in right if of_file else ():
         text = texts[file]
@@ -199,7 +198,8 @@ def _select(plan: Plan, texts: Sequence[Text], shapes: Sequence[Sequence[str]]) 
     values = ", ".join(f'{_value(column)} AS "{column.name}"' for column in plan.columns)
     lines = (
         "SELECT CAST(file_index AS INTEGER) AS file, CASE WHEN rest IS NOT NULL THEN NULL "
-        f"WHEN ends_with(line, '}}') THEN line ELSE rtrim(line, {_BLANKS}) END AS json "
+        f"WHEN starts_with(line, '{{') AND ends_with(line, '}}') THEN line "
+        f"ELSE trim(line, {_BLANKS}) END AS json "
         f"FROM read_csv({names([_literal_path(text.path) for text in texts])}, "
         f"delim = '{SEPARATOR}', quote = '', escape = '', header = false, auto_detect = false, "
         "strict_mode = false, null_padding = true, ignore_errors = true, compression = 'none', "
@@ -236,12 +236,12 @@ def _fine(plan: Plan, unknown: Sequence[str], shapes: Sequence[Sequence[str]]) -
     harmless = (
         f"CASE WHEN regexp_matches(json, {_DOUBTFUL_VALUE}) THEN "
         f"NOT regexp_matches({stripped}, {_NO_JSON}) AND "
-        f"strlen(regexp_replace({stripped}, '[^{{\[]', '', 'g')) <= {_DEEPEST} ELSE true END"
+        f"strlen(regexp_replace({stripped}, '[^{{\\[]', '', 'g')) <= {_DEEPEST} ELSE true END"
     )
     return " AND ".join(
         [
             "keys IS NOT NULL",
-            "starts_with(ltrim(json), '{')",
+            "starts_with(json, '{')",
             f"strlen(json) <= {OBJECT_BYTES}",
             *(f"NOT ends_with(json, {ending})" for ending in _DOUBTFUL_ENDINGS),
             # Redshift's text has no U+0000. With the backslash, the search takes ten times as long.

@@ -21,7 +21,7 @@ from sparkify_dagster.warehouse.duckdb.copy_rules import (
 )
 from sparkify_dagster.warehouse.duckdb.dialect import literal
 
-_CHUNK_BYTES = 8 * 1024 * 1024  # of objects looked at together; DuckDB takes a multiple
+_CHUNK_BYTES = 2 * 1024 * 1024  # of objects looked at together; DuckDB takes a multiple
 _RECORD_BYTES = 1000  # of a spooled object besides its text, at most
 _NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 _SHOWN_BYTES = 400  # of a malformed text
