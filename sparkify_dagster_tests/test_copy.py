@@ -665,7 +665,7 @@ def test_songs_without_a_key_load_together_as_they_do_one_by_one(loader: Loader)
     loader.load("staging_songs")
     assert loader.values("song_id", "duration") == [("S0", None), ("S1", None), ("S2", None)]
     loader.source.write_songs("A/A/A/TR1", [line, line, line])
-    with pytest.raises(LoadError, match="TR1.json, line 3, column duration") as caught:
+    with pytest.raises(LoadError, match=r"TR1\.json, line 3, column duration") as caught:
         loader.load("staging_songs")
     assert "key 'duration' is in none of the file's 3 objects" in str(caught.value)
 
