@@ -38,6 +38,9 @@ def load_objects(session: Session, plan: Plan, text: Text, folder: Path, found: 
     Raises:
         LakeError: it cannot be read, or its compressed data is damaged.
     """
+    # One object of 4 MB takes more than a load may have elsewhere; the chunks bound the rest.
+    ((limit,),) = session.run("SELECT current_setting('memory_limit')")
+    session.run("RESET memory_limit")
     for objects in _chunks(text):
         files = _spool(objects, folder / "spool.csv")
         _check(session, plan, folder / "spool.csv")
@@ -51,6 +54,7 @@ def load_objects(session: Session, plan: Plan, text: Text, folder: Path, found: 
         session.run(f"DROP VIEW {plan.landing}")
         session.run("DROP TABLE checked")
         session.run("DROP TABLE spooled")
+    session.run(f"SET memory_limit = {literal(limit)}")
     if text.origins is None:
         found.objects[text.name] = found.totals[text.name]
 
