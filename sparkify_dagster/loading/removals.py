@@ -1,0 +1,163 @@
+"""Whether a load may take out what it would take out, and whether the lake is the one meant.
+
+A file that is not there counts as deleted, so a lake that is half copied, or another one, would
+empty a warehouse. Here is decided what is too much to happen unasked; nothing is read or changed.
+"""
+
+import datetime as dt
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
+
+from sparkify_dagster.lake.changes import describe_days
+from sparkify_dagster.text import printable
+from sparkify_dagster.warehouse.base import WarehouseError
+
+CONFIRMATION = (
+    "`sparkify run --accept-removals`, or accept_removals: true in the run config of the asset"
+)
+
+_SHOWN_NAMES = 3
+# A correction may take a few lines out of a day of few; a share says nothing there.
+_FEW_ROWS = 5
+
+
+class RemovalRefused(WarehouseError):
+    """A load would take out more than may go unasked; nothing was changed."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the rows of a table are from."""
+
+    lake: str  # a folder's full path, or s3://bucket/prefix
+    is_sample: bool  # invented by `sparkify sample-data`
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What is loaded and taken out as a whole: a day of events, a song file."""
+
+    name: str  # of its first file
+    rows: int
+    day: dt.date | None = None
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What a load takes out and does not put back."""
+
+    files: int  # loaded before: days of events, or song files
+    rows: int
+    gone: tuple[Unit, ...]  # without a file now
+    shrunk: tuple[tuple[Unit, int], ...]  # with fewer rows now: how many are lost
+
+    @property
+    def rows_lost(self) -> int:
+        """Return the number of rows of what has gone, and of those missing from what shrank."""
+        return sum(unit.rows for unit in self.gone) + sum(lost for _, lost in self.shrunk)
+
+
+def measure(before: Mapping[Hashable, Unit], after: Mapping[Hashable, int | None]) -> Removal:
+    """Return what a load takes out.
+
+    `before` has all units of the table, `after` the rows of those that the load read again, and
+    None for those without a file.
+    """
+    gone = [unit for key, unit in before.items() if key in after and after[key] is None]
+    shrunk = [
+        (unit, unit.rows - rows)
+        for key, unit in before.items()
+        if (rows := after.get(key)) is not None and rows < unit.rows
+    ]
+    return Removal(
+        len(before), sum(unit.rows for unit in before.values()), tuple(gone), tuple(shrunk)
+    )
+
+
+def exceeds(removal: Removal, percent: int) -> bool:
+    """Tell whether a load takes out more than may go unasked.
+
+    That is `percent` of the files or of the rows of a table; in a small lake one file, and the rows
+    of two of average size. Of a day that stays, it is `percent` of its rows, but never all of them.
+    """
+    few = percent > 0 and removal.files > 1
+    files_share = max(percent / 100, few / max(1, removal.files))
+    rows_share = max(percent / 100, few * min(0.5, 2 / max(1, removal.files)))
+    return (
+        len(removal.gone) > files_share * removal.files
+        or removal.rows_lost > rows_share * removal.rows
+        or any(_shrank_too_far(unit, lost, percent) for unit, lost in removal.shrunk)
+    )
+
+
+def refuse_removal(table: str, removal: Removal, percent: int) -> None:
+    """Stop a load that takes out too much.
+
+    Raises:
+        RemovalRefused: saying what, why that is too much, and how to confirm it.
+    """
+    if percent < 100 and exceeds(removal, percent):
+        raise RemovalRefused(
+            f"{table}: this run would take out {len(removal.gone):,} of {removal.files:,} "
+            f"{_kind(removal)} and {removal.rows_lost:,} of {removal.rows:,} rows, which is more "
+            f"than may go unasked ({percent} %, SPARKIFY_REMOVAL_LIMIT_PERCENT); nothing was "
+            f"changed. {_described(removal)} If that is meant, confirm it with {CONFIRMATION}."
+        )
+
+
+def refuse_other_lake(
+    table: str, loaded_from: Place | None, now: Place, is_same: bool, accepted: bool
+) -> None:
+    """Stop a load from another lake than that which the table was loaded from.
+
+    `is_same` says that every file loaded so far lies in the lake as it was loaded: the lake has
+    moved.
+
+    Raises:
+        RemovalRefused: naming both, and how to confirm the change; that to a sample lake cannot be.
+    """
+    if loaded_from is None or loaded_from.lake == now.lake:
+        return
+    both = printable(
+        f"{table}: this warehouse was loaded from the lake {loaded_from.lake}, and SPARKIFY_LAKE "
+        f"is now {now.lake}"
+    )
+    if now.is_sample and not loaded_from.is_sample:
+        raise RemovalRefused(
+            f"{both}, which is sample data; nothing was changed. Correct SPARKIFY_LAKE, or name "
+            "another warehouse for the sample data."
+        )
+    if not is_same and not accepted:
+        raise RemovalRefused(
+            f"{both}; nothing was changed. Correct SPARKIFY_LAKE, or, to have the one replaced by "
+            f"the other, confirm it with {CONFIRMATION}."
+        )
+
+
+def _shrank_too_far(unit: Unit, lost: int, percent: int) -> bool:
+    if unit.day is None:
+        return False
+    return lost == unit.rows or lost > max(_FEW_ROWS * (percent > 0), unit.rows * percent / 100)
+
+
+def _kind(removal: Removal) -> str:
+    units = [*removal.gone, *(unit for unit, _ in removal.shrunk)]
+    return "days" if any(unit.day for unit in units) else "files"
+
+
+def _described(removal: Removal) -> str:
+    parts = []
+    if removal.gone:
+        parts.append(f"Gone: {_named(removal.gone)}.")
+    if removal.shrunk:
+        most = sorted(removal.shrunk, key=lambda one: -one[1])
+        parts.append(f"With fewer rows: {_named(unit for unit, _ in most)}.")
+    return " ".join(parts)
+
+
+def _named(units: Iterable[Unit]) -> str:
+    found = list(units)
+    names = ", ".join(printable(unit.name) for unit in found[:_SHOWN_NAMES])
+    left_out = f" and {len(found) - _SHOWN_NAMES:,} more" if len(found) > _SHOWN_NAMES else ""
+    days = [unit.day for unit in found if unit.day]
+    return (f"{describe_days(days)} (" if days else "") + names + left_out + ")" * bool(days)
