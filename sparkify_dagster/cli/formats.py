@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from sparkify_dagster.text import printable
 from sparkify_dagster.warehouse.base import Row
 
 Rows = Sequence[Row]
@@ -18,7 +19,8 @@ def as_table(columns: Sequence[str], rows: Rows) -> str:
     """Return rows in aligned columns, numbers to the right, NULL by name."""
     import pandas as pd
 
-    texts = [[_text(value, null="NULL") for value in row] for row in rows]
+    columns = [printable(name) for name in columns]
+    texts = [[printable(_text(value, null="NULL")) for value in row] for row in rows]
     frame = pd.DataFrame(texts, columns=list(columns), dtype=object)
     for position, name in enumerate(columns):
         if not any(_is_number(row[position]) for row in rows):
@@ -48,7 +50,7 @@ def as_json(columns: Sequence[str], rows: Rows) -> str:
     """
     if len(set(columns)) < len(columns):
         raise click.ClickException("two columns have the same name; name them apart with AS")
-    names = [json.dumps(name, ensure_ascii=False) for name in columns]
+    names = [_json(name) for name in columns]
     objects = [
         "{" + ", ".join(f"{n}: {_json(v)}" for n, v in zip(names, row, strict=True)) + "}"
         for row in rows
@@ -96,4 +98,6 @@ def _json(value: Any) -> str:
         return json.dumps(value)
     if isinstance(value, Decimal):
         return _text(value)
-    return json.dumps(_text(value), ensure_ascii=False)
+    text = json.dumps(_text(value), ensure_ascii=False)
+    # Beyond what JSON itself asks for: a terminal heeds some of these, too.
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)

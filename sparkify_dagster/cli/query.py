@@ -1,17 +1,27 @@
 """`sparkify query`: a look into the warehouse."""
 
 import logging
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sparkify_dagster.cli.formats import FORMATS
 from sparkify_dagster.settings import load_settings
+from sparkify_dagster.text import printable
 from sparkify_dagster.warehouse import open_warehouse
-from sparkify_dagster.warehouse.base import WarehouseError
+from sparkify_dagster.warehouse.base import Row, Session, WarehouseError
 
 if TYPE_CHECKING:
     from sqlglot import exp
+
+Found = tuple[list[str], list[Row]]
+
+_SHOW_TABLES = re.compile(r"\s*SHOW\s+TABLES\s*;?\s*", re.IGNORECASE)
+_DESCRIBE = re.compile(
+    r"\s*DESC(?:RIBE)?\s+(?:(?P<schema>\w+)\.)?(?P<table>\w+)\s*;?\s*", re.IGNORECASE
+)
 
 
 @click.command("query")
@@ -22,47 +32,112 @@ if TYPE_CHECKING:
     type=click.Choice(list(FORMATS)),
     default="table",
     show_default=True,
-    help="How the rows are written.",
+    help=(
+        "How the rows are written. csv and json are faithful: a value that a spreadsheet takes for "
+        "a formula (=...) is left as it is. In a table, control characters show as escapes."
+    ),
 )
-def command(*, sql: str, style: str) -> None:
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 100_000_000),
+    default=10_000,
+    show_default=True,
+    help="Rows to write at most.",
+)
+@click.option(
+    "--timeout",
+    "seconds",
+    type=click.IntRange(1, 86_400),
+    default=60,
+    show_default=True,
+    help="Seconds after which the query is stopped; a load waits for it meanwhile.",
+)
+def command(*, sql: str, style: str, limit: int, seconds: int) -> None:
     """Run the query SQL, in Redshift's dialect on either engine, and write its rows.
 
-    Tables of the schemas analytics and staging can be named without the schema. A statement that
-    changes anything is refused.
+    Tables of the schemas analytics and staging can be named without the schema; SHOW TABLES and
+    DESCRIBE tell what there is. A statement that changes anything is refused, and so is the reach
+    for other files.
     """
-    text = read_only(sql)
-    warehouse = open_warehouse(load_settings())
+    ask = _question(sql, limit + 1, seconds)
     try:
-        columns, rows = warehouse.read(lambda session: session.select(text), "sparkify/query", "")
+        columns, rows = open_warehouse(load_settings()).read(ask, "sparkify/query", "")
     except WarehouseError as error:
         raise click.ClickException(str(error)) from error
-    click.echo(FORMATS[style](columns, rows), nl=False)
+    click.echo(FORMATS[style](columns, rows[:limit]), nl=False)
+    if len(rows) > limit:
+        click.echo(f"Only the first {limit:,} rows; --limit allows more.", err=True)
 
 
-def read_only(sql: str) -> str:
-    """Return the one query that `sql` is.
+def _question(sql: str, limit: int, seconds: int) -> Callable[[Session], Found]:
+    """Return what asks the warehouse for at most `limit` rows."""
+    if _SHOW_TABLES.fullmatch(sql):
+        return _show_tables
+    if match := _DESCRIBE.fullmatch(sql):
+        return lambda session: _describe(session, **match.groupdict())
+    text = read_only(sql, limit)
+    return lambda session: session.select(text, limit, seconds)
+
+
+def _show_tables(session: Session) -> Found:
+    return _found(session.query("query/tables"))
+
+
+def _describe(session: Session, schema: str | None, table: str) -> Found:
+    """Return the columns of a table, of analytics rather than of staging if both have one.
+
+    Raises:
+        WarehouseError: there is none of that name.
+    """
+    found = session.query("query/columns", relation=table.lower())
+    found = [row for row in found if row["schema_name"] == (schema or row["schema_name"]).lower()]
+    if not found:
+        raise WarehouseError(f"there is no table {table}; SHOW TABLES names them all")
+    first = found[0]["schema_name"]
+    return _found([row for row in found if row["schema_name"] == first])
+
+
+def _found(rows: list[dict[str, Any]]) -> Found:
+    return list(rows[0]) if rows else ["schema_name", "table_name"], [
+        tuple(row.values()) for row in rows
+    ]
+
+
+def read_only(sql: str, limit: int) -> str:
+    """Return the one query that `sql` is, of at most `limit` rows where it says no number itself.
 
     Raises:
         click.ClickException: it cannot be parsed, is more than one statement, or does more than
             read.
     """
     from sqlglot import parse
-    from sqlglot.errors import ParseError
+    from sqlglot.errors import SqlglotError
 
     # What it cannot parse is refused below; its own remark would only be in the way.
     logging.getLogger("sqlglot").setLevel(logging.ERROR)
     try:
         statements = [found for found in parse(sql, read="redshift") if found is not None]
-    except ParseError as error:
-        first = error.errors[0]
-        raise click.ClickException(
-            f"line {first['line']}, column {first['col']}, at {first['highlight']!r}: "
-            f"{first['description']}"
-        ) from error
+    except SqlglotError as error:
+        raise click.ClickException(_place(error)) from error
+    except RecursionError as error:
+        raise click.ClickException("the query is nested too deeply") from error
     if len(statements) != 1:
         raise click.ClickException(f"one query expected, {len(statements)} statements given")
     _refuse_changes(statements[0])
-    return sql.strip().rstrip(";")
+    text = sql.strip().rstrip(";")
+    # On a line of its own, as a comment may end the query.
+    return text if statements[0].args.get("limit") else f"{text}\nLIMIT {limit}"
+
+
+def _place(error: Exception) -> str:
+    found = getattr(error, "errors", None)
+    if not found:
+        return printable(str(error))
+    first = found[0]
+    return (
+        f"line {first['line']}, column {first['col']}, at {first['highlight']!r}: "
+        f"{first['description']}"
+    )
 
 
 def _refuse_changes(statement: "exp.Expr") -> None:

@@ -7,16 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from sparkify_dagster.text import printable
+
 LOG_PREFIX = "log_data/"
 SONG_PREFIX = "song_data/"
 JSONPATHS_NAME = "log_json_path.json"
 
-_EVENT_FILE = re.compile(r"log_data/\d{4}/\d{2}/(\d{4}-\d{2}-\d{2})-events\.json(\.gz)?")
-_SONG_FILE = re.compile(r"song_data/(?:.*/)?[^/]+\.json(\.gz)?")
+_EVENT_FILE = re.compile(r"log_data/\d{4}/\d{2}/(\d{4}-\d{2}-\d{2})-events\.json(\.gz)?", re.ASCII)
+_SONG_FILE = re.compile(r"song_data/(?:.*/)?[^/]+\.json(\.gz)?", re.DOTALL)
+_LOOKS_LIKE_DATA = re.compile(r"json|events|\.gz$", re.IGNORECASE)
 
 
 class LakeError(Exception):
     """The lake is not there, not readable or not laid out as expected."""
+
+    def __init__(self, message: str) -> None:
+        # A file's name may hold whatever forges a line of a log.
+        super().__init__(printable(message))
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,7 @@ class SourceFile:
     day: dt.date | None = None  # of an event file: the day in its name
     content_hash: str | None = None  # XXH3-128 of the stored bytes, once read
     line_count: int | None = None  # once read; mostly the number of JSON objects
+    inode: int = 0  # in a folder: tells a file from another put in its place
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,14 @@ class Lake(Protocol):
     """Where the source files are."""
 
     root: str  # for people and error messages
+    left_out: dict[str, list[str]]  # names that look like data and are none, of each last listing
+
+    def refuse_missing(self) -> None:
+        """Make sure, where that is cheap, that there is something to list.
+
+        Raises:
+            LakeError: the lake has not the folders of one.
+        """
 
     def list_events(self) -> list[SourceFile]:
         """Return all event files, by name.
@@ -90,6 +106,13 @@ class Lake(Protocol):
     def local_paths(self, files: Iterable[SourceFile], folder: Path) -> list[Path]:
         """Return where the files can be read on this machine, fetched into `folder` if need be."""
 
+    def refuse_changed(self, files: Iterable[SourceFile]) -> None:
+        """Make sure that what was read under `local_paths` is what was listed.
+
+        Raises:
+            LakeError: a file was written, exchanged or removed meanwhile.
+        """
+
     def fingerprint(self, file: SourceFile) -> SourceFile:
         """Return the file with what reading it tells: hash and line count, where that is cheap."""
 
@@ -107,4 +130,17 @@ def event_day(name: str) -> dt.date | None:
 
 def is_song_file(name: str) -> bool:
     """Tell whether a path below the lake's root is that of a song file."""
-    return _SONG_FILE.fullmatch(name) is not None
+    return _SONG_FILE.fullmatch(name) is not None and not is_hidden(name)
+
+
+def is_hidden(name: str) -> bool:
+    """Tell whether a file or a folder above it is hidden: editors and copiers leave such files."""
+    return name.startswith(".") or "/." in name
+
+
+def looks_like_data(name: str) -> bool:
+    """Tell whether somebody may take a name that is none of a source file for one.
+
+    Such are an impossible day, another ending or spelling, a copy's name, a wrong folder.
+    """
+    return _LOOKS_LIKE_DATA.search(name.rpartition("/")[2]) is not None and not is_hidden(name)

@@ -3,6 +3,7 @@
 import gzip
 import itertools
 import os
+import stat
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -20,11 +21,14 @@ from sparkify_dagster.lake.base import (
     SourceFile,
     event_day,
     is_song_file,
+    looks_like_data,
 )
 from sparkify_dagster.lake.jsonpaths import parse_jsonpaths
 from sparkify_dagster.lake.objects import chunks, count_lines, damaged
 
+EVENT_LAYOUT = "YYYY/MM/YYYY-MM-DD-events.json"
 SONG_LAYOUT = "A/B/C/TR*.json"
+_NO_FILE = "{}: is no regular file; remove it from the lake"
 
 
 class LocalLake:
@@ -32,13 +36,19 @@ class LocalLake:
 
     def __init__(self, folder: str) -> None:
         self.root = folder
+        self.left_out: dict[str, list[str]] = {}
         self._folder = Path(folder)
+
+    def refuse_missing(self) -> None:
+        """Make sure that the lake is a folder with those of events and songs."""
+        if not self._folder.is_dir():
+            raise LakeError(f"SPARKIFY_LAKE={self.root!r}: there is no such folder")
+        self._top(LOG_PREFIX, EVENT_LAYOUT)
+        self._top(SONG_PREFIX, SONG_LAYOUT)
 
     def list_events(self) -> list[SourceFile]:
         """Return all event files, by name."""
-        return self._list(
-            LOG_PREFIX, "YYYY/MM/YYYY-MM-DD-events.json", lambda name: event_day(name) is not None
-        )
+        return self._list(LOG_PREFIX, EVENT_LAYOUT, lambda name: event_day(name) is not None)
 
     def list_songs(self) -> list[SourceFile]:
         """Return all song files, by name."""
@@ -66,7 +76,8 @@ class LocalLake:
         """Return the JSONPaths of the event files, in order."""
         path = self._folder / JSONPATHS_NAME
         try:
-            content = path.read_bytes()
+            with _open_regular(path) as stream:
+                content = stream.read()
         except OSError as error:
             raise LakeError(f"{path}: cannot be read ({error.strerror})") from error
         return parse_jsonpaths(str(path), content)
@@ -77,8 +88,9 @@ class LocalLake:
         """Read files one after the other: from a local disk, threads only get in the way."""
         for file in files:
             try:
-                with open(os.path.join(self.root, file.name), "rb", buffering=0) as stream:
+                with _open_regular(os.path.join(self.root, file.name)) as stream:
                     content = stream.read()
+                    _refuse_other(file, os.fstat(stream.fileno()))
             except OSError as error:
                 raise _unreadable(file, error) from error
             take(file, content)
@@ -87,17 +99,27 @@ class LocalLake:
         """Return the paths of the files where they are."""
         return [self._folder / file.name for file in files]
 
+    def refuse_changed(self, files: Iterable[SourceFile]) -> None:
+        """Make sure that the files are still the listed ones."""
+        for file in files:
+            try:
+                _refuse_other(file, os.stat(self._folder / file.name))
+            except OSError as error:
+                raise _unreadable(file, error) from error
+
     def fingerprint(self, file: SourceFile) -> SourceFile:
         """Return the file with its hash and its number of lines.
 
         Raises:
-            LakeError: it cannot be read, or its compressed data is damaged.
+            LakeError: it cannot be read or has changed since it was listed, or its compressed data
+                is damaged.
         """
         path = self._folder / file.name
         digest = xxhash.xxh3_128()
         try:
-            with open(path, "rb", buffering=0) as stream:
+            with _open_regular(path) as stream:
                 count = count_lines(_digested(stream, digest))
+                _refuse_other(file, os.fstat(stream.fileno()))
             if file.name.endswith(".gz") and file.size:
                 with gzip.open(path, "rb") as unpacked:
                     count = count_lines(chunks(unpacked))
@@ -115,12 +137,15 @@ class LocalLake:
     ) -> list[SourceFile]:
         top = self._top(prefix, layout)
         files = []
+        left_out = self.left_out[prefix] = []
         root = len(str(top)) + 1
         try:
             for entry in _walk(str(top)):
                 name = prefix + entry.path[root:]
                 if wanted(name) and (file := _as_listed(name, entry)) is not None:
                     files.append(file)
+                elif looks_like_data(name):
+                    left_out.append(name)
         except OSError as error:
             raise _not_listed(error) from error
         if not files:
@@ -147,10 +172,11 @@ def _walk(top: str) -> Iterator[os.DirEntry[str]]:
     while pending:
         with os.scandir(pending.pop()) as entries:
             for entry in entries:
-                if entry.is_dir():
-                    pending.append(entry.path)
-                else:
+                if not entry.is_dir():
                     yield entry
+                elif not entry.name.startswith("."):
+                    _refuse_loop(entry)
+                    pending.append(entry.path)
 
 
 def _names_after(folder: str, prefix: str, after: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
@@ -161,11 +187,14 @@ def _names_after(folder: str, prefix: str, after: str) -> Iterator[tuple[str, os
             key=lambda child: child[0],
         )
     for name, entry in children:
+        if entry.name.startswith("."):
+            continue
         if not name.endswith("/"):
             if name > after:
                 yield name, entry
         elif name >= after or after.startswith(name):
             # All names in a folder begin with its own, so any other folder is wholly before.
+            _refuse_loop(entry)
             yield from _names_after(entry.path, name, after)
 
 
@@ -173,7 +202,8 @@ def _as_listed(name: str, entry: os.DirEntry[str]) -> SourceFile | None:
     """Return what the listing tells of a file, or None where it has gone in the meantime.
 
     Raises:
-        LakeError: its name is not UTF-8, so no table can say it.
+        LakeError: its name is not UTF-8, so no table can say it; or it is no file, such as a pipe,
+            which would be waited for.
     """
     if not _is_utf8(name):
         shown = os.fsencode(name).decode("utf-8", "backslashreplace")
@@ -182,7 +212,43 @@ def _as_listed(name: str, entry: os.DirEntry[str]) -> SourceFile | None:
         status = entry.stat()
     except FileNotFoundError:
         return None
-    return SourceFile(name, status.st_size, str(status.st_mtime_ns), event_day(name))
+    if not stat.S_ISREG(status.st_mode):
+        raise LakeError(_NO_FILE.format(name))
+    modified = str(status.st_mtime_ns)
+    return SourceFile(
+        name, status.st_size, modified, event_day(name), None, None, inode=status.st_ino
+    )
+
+
+def _open_regular(path: str | Path) -> FileIO:
+    """Open a file for reading, without buffers.
+
+    Raises:
+        LakeError: it is no regular file.
+        OSError: it cannot be opened.
+    """
+    # To open a pipe would wait for its writer.
+    stream = FileIO(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        stream.close()
+        raise LakeError(_NO_FILE.format(path))
+    return stream
+
+
+def _refuse_other(file: SourceFile, status: os.stat_result) -> None:
+    found = (status.st_size, str(status.st_mtime_ns), status.st_ino)
+    if found != (file.size, file.version, file.inode):
+        raise LakeError(
+            f"{file.name}: has changed since it was listed; run again, which loads it as it is now"
+        )
+
+
+def _refuse_loop(folder: os.DirEntry[str]) -> None:
+    if folder.is_symlink():
+        target = os.path.realpath(folder.path)
+        above = os.path.realpath(os.path.dirname(folder.path))
+        if os.path.commonpath([target, above]) == target:
+            raise LakeError(f"{folder.path}: is a link to a folder that holds it; remove it")
 
 
 def _not_listed(error: OSError) -> LakeError:

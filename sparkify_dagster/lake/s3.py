@@ -15,6 +15,7 @@ from sparkify_dagster.lake.base import (
     SourceFile,
     event_day,
     is_song_file,
+    looks_like_data,
 )
 from sparkify_dagster.lake.jsonpaths import parse_jsonpaths
 from sparkify_dagster.lake.s3_prefix import S3Prefix
@@ -37,6 +38,10 @@ class S3Lake:
         """
         self.objects = S3Prefix(location, "SPARKIFY_LAKE")
         self.root = self.objects.root
+        self.left_out: dict[str, list[str]] = {}
+
+    def refuse_missing(self) -> None:
+        """Do nothing: the first listing tells."""
 
     def list_events(self) -> list[SourceFile]:
         """Return all event files, by name."""
@@ -109,6 +114,9 @@ class S3Lake:
         with ThreadPoolExecutor(_DOWNLOADS) as pool:
             return list(pool.map(fetch, wanted))
 
+    def refuse_changed(self, files: Iterable[SourceFile]) -> None:
+        """Do nothing: each was fetched under the condition that it is the listed one."""
+
     def fingerprint(self, file: SourceFile) -> SourceFile:
         """Return the file as it is: its ETag tells changes, a hash would cost a whole read."""
         return file
@@ -117,7 +125,13 @@ class S3Lake:
         return [self.objects.get(file.name, file.version) for file in batch]
 
     def _list(self, below: str, layout: str, wanted: Callable[[str], bool]) -> list[SourceFile]:
-        files = [self._as_listed(*one) for one in self.objects.list_below(below) if wanted(one[0])]
+        files = []
+        left_out = self.left_out[below] = []
+        for name, size, etag in self.objects.list_below(below):
+            if wanted(name):
+                files.append(self._as_listed(name, size, etag))
+            else:
+                left_out += [name] * looks_like_data(name)
         if not files:
             raise LakeError(
                 f"SPARKIFY_LAKE={self.root!r}: holds no file {below}{layout}; correct the bucket "

@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from sparkify_dagster.lake.base import Lake, SourceFile
 from sparkify_dagster.lake.combine import Part
+from sparkify_dagster.text import printable
 
 Result = TypeVar("Result")
 Row = tuple[Any, ...]
@@ -31,7 +32,8 @@ class BadLine:
     def __str__(self) -> str:
         """Return the place and the reason in one line."""
         where = f"{self.file}, line {self.line}" + (f", column {self.column}" * bool(self.column))
-        return f"{where}: {self.reason}" + (f" (value {self.value!r})" if self.value else "")
+        value = f" (value {self.value!r})" if self.value else ""
+        return printable(f"{where}: {self.reason}{value}")
 
 
 class LoadError(WarehouseError):
@@ -96,8 +98,10 @@ class Session(Protocol):
     def run(self, text: str) -> list[Row]:
         """Run a trivial statement, which means the same on every engine; return its rows."""
 
-    def select(self, text: str) -> tuple[list[str], list[Row]]:
+    def select(self, text: str, limit: int, seconds: int) -> tuple[list[str], list[Row]]:
         """Run a query that a person wrote, in Redshift's dialect; return column names and rows.
+
+        At most `limit` rows, and for `seconds` at most.
 
         Raises:
             WarehouseError: the engine refuses it, with the engine's reason.

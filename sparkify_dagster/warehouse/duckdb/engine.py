@@ -3,7 +3,9 @@
 import fcntl
 import json
 import os
+import re
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -12,6 +14,7 @@ from typing import Any
 
 import duckdb
 
+from sparkify_dagster.text import printable
 from sparkify_dagster.warehouse.base import (
     CopyResult,
     CopySource,
@@ -26,12 +29,19 @@ from sparkify_dagster.warehouse.duckdb.dialect import fill_in, translate, transl
 from sparkify_dagster.warehouse.scratch import scratch_folder
 
 _CONFIG: dict[str, Any] = {
+    # What DuckDB is not built with stays out: it would come from the network, at a file's word.
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
     # Redshift divides whole numbers as whole numbers and has no use for insertion order.
     "integer_division": "true",
     "preserve_insertion_order": "false",
     # Beyond that it spills to disk: on two cores ten million events take no longer so.
     "memory_limit": f"{600 * max(2, os.cpu_count() or 1)}MB",
 }
+# Who only reads the tables has no business with other files.
+_READ_ONLY = {"enable_external_access": "false"}
+# The first thing that a load makes; a load that failed leaves nothing but schemas.
+_VERSIONS_TABLE = "SELECT 1 FROM duckdb_tables() WHERE table_name = 'table_versions'"
 _SEARCH_PATH = "SET search_path = 'analytics,staging'"
 # What DuckDB raises where a file cannot be written, at COMMIT as well, or memory runs out.
 _OUT_OF_ROOM = (
@@ -40,6 +50,7 @@ _OUT_OF_ROOM = (
     duckdb.TransactionException,
     duckdb.FatalException,
 )
+_DAMAGE = re.compile(r"corrupt|checksum|not read enough bytes|deserialize", re.IGNORECASE)
 _HEADER_BYTES = 3 * 4096  # of a DuckDB file: with these it is whole, if empty
 _LOCK_POLL = 0.2  # seconds between two tries to open a file that another process holds
 
@@ -72,14 +83,20 @@ class DuckDBSession:
         self.statements.append(text)
         return self._connection.execute(text).fetchall()
 
-    def select(self, text: str) -> tuple[list[str], list[Row]]:
+    def select(self, text: str, limit: int, seconds: int) -> tuple[list[str], list[Row]]:
         """Run a query that a person wrote, in Redshift's dialect; return column names and rows."""
         from sqlglot.errors import SqlglotError
 
+        alarm = threading.Timer(seconds, self._connection.interrupt)
+        alarm.start()
         try:
-            rows = self.run(translate(text))
+            rows = self._connection.execute(translate(text)).fetchmany(limit)
+        except duckdb.InterruptException as error:
+            raise WarehouseError(f"the query was stopped after {seconds} s") from error
         except (duckdb.Error, SqlglotError) as error:
-            raise WarehouseError(str(error)) from error
+            raise WarehouseError("\n".join(map(printable, str(error).splitlines()))) from error
+        finally:
+            alarm.cancel()
         return [column[0] for column in self._connection.description or []], rows
 
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
@@ -97,7 +114,13 @@ class DuckDBSession:
     def copy(self, step: CopyStep, source: CopySource, max_errors: int) -> CopyResult:
         """Load files into a staging table, carrying out COPY by Redshift's rules."""
         with scratch_folder() as folder:
-            return copy(self, step, source, max_errors, folder)
+            try:
+                return copy(self, step, source, max_errors, folder)
+            finally:
+                # Also where lines are refused: half of a file is no fault of its lines. Parts are
+                # made of what was looked at before.
+                if source.parts is None:
+                    source.lake.refuse_changed(source.files)
 
     def costs(self) -> dict[str, float | int]:
         """Return nothing: DuckDB keeps no account of past statements."""
@@ -124,9 +147,16 @@ class DuckDBWarehouse:
     def read(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
         """Run `body` on committed data."""
         if not self._path.exists():
-            raise WarehouseError(f"{self._path}: no warehouse yet; run the job sparkify_etl first")
+            raise self._nothing_yet()
         with self._connect(read_only=True) as connection:
-            return body(DuckDBSession(connection))
+            try:
+                return body(DuckDBSession(connection))
+            except (duckdb.Error, WarehouseError) as error:
+                if _DAMAGE.search(str(error)):
+                    raise self._damaged(error) from error
+                if not connection.execute(_VERSIONS_TABLE).fetchall():
+                    raise self._nothing_yet() from None
+                raise
 
     @contextmanager
     def kept_open(self) -> Iterator[None]:
@@ -158,6 +188,8 @@ class DuckDBWarehouse:
             with suppress(duckdb.Error):
                 connection.execute("ROLLBACK")
             self._let_go()
+            if isinstance(error, duckdb.Error) and _DAMAGE.search(str(error)):
+                raise self._damaged(error) from error
             if isinstance(error, _OUT_OF_ROOM):
                 raise WarehouseError(
                     f"{self._path}: {error}\nNothing of this load was kept. Where the disk or the "
@@ -183,6 +215,15 @@ class DuckDBWarehouse:
         finally:
             connection.close()
 
+    def _nothing_yet(self) -> WarehouseError:
+        return WarehouseError(f"{self._path}: no warehouse yet; run the job sparkify_etl first")
+
+    def _damaged(self, error: Exception) -> WarehouseError:
+        return WarehouseError(
+            f"{printable(str(self._path))}: is damaged ({_first_line(error)}); remove it and run: "
+            "the lake has everything"
+        )
+
     def _open(self, read_only: bool) -> duckdb.DuckDBPyConnection:
         deadline = time.monotonic() + self._lock_timeout
         try:
@@ -192,16 +233,21 @@ class DuckDBWarehouse:
                 f"SPARKIFY_DUCKDB_PATH={str(self._path)!r}: its folder cannot be made "
                 f"({error.strerror})"
             ) from error
+        # In full, as DuckDB would take what is before a colon for another database's name.
+        path = str(self._path.absolute())
+        config = _CONFIG | (_READ_ONLY if read_only else {})
         while True:
             try:
-                return duckdb.connect(str(self._path), read_only=read_only, config=_CONFIG)
-            except duckdb.IOException as error:
+                return duckdb.connect(path, read_only=read_only, config=config)
+            except duckdb.Error as error:
                 if "Could not set lock" not in str(error):
                     if not read_only and _is_unfinished(self._path):
                         _finish(self._path)
                         continue
                     raise WarehouseError(
-                        f"SPARKIFY_DUCKDB_PATH={str(self._path)!r}: cannot be opened: {error}"
+                        f"SPARKIFY_DUCKDB_PATH={str(self._path)!r}: cannot be opened: "
+                        f"{_first_line(error)}. Name another file; a warehouse that is damaged, "
+                        "remove and run: the lake has everything"
                     ) from error
                 if time.monotonic() >= deadline:
                     raise WarehouseError(
@@ -210,6 +256,10 @@ class DuckDBWarehouse:
                         "finished"
                     ) from error
                 time.sleep(_LOCK_POLL)
+
+
+def _first_line(error: Exception) -> str:
+    return printable(str(error).partition("\n")[0]).rstrip(".!")
 
 
 def _is_unfinished(path: Path) -> bool:
@@ -232,7 +282,7 @@ def _finish(path: Path) -> None:
     with scratch_folder() as folder:
         empty = folder / "empty.duckdb"
         try:
-            duckdb.connect(str(empty)).close()
+            duckdb.connect(str(empty), config=_CONFIG).close()
         except duckdb.IOException as error:
             raise WarehouseError(
                 f"{path}: is unfinished and cannot be made anew: {error}"

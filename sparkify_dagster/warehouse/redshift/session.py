@@ -58,10 +58,11 @@ class RedshiftSession:
         self.send(text, text)
         return self._connection.rows()
 
-    def select(self, text: str) -> tuple[list[str], list[Row]]:
+    def select(self, text: str, limit: int, seconds: int) -> tuple[list[str], list[Row]]:
         """Run a query that a person wrote; return column names and rows."""
+        self.send("the time limit", f"SET statement_timeout TO {seconds * 1000}")
         self.send("the query", text)
-        return self._connection.columns(), self._connection.rows()
+        return self._connection.columns(), self._connection.rows()[:limit]
 
     def send(self, place: str, text: str) -> int:
         """Run a statement; return the number of rows it changed. `place` is named in errors."""

@@ -1,0 +1,12 @@
+-- The columns of a table or view, of each schema that has one of the name.
+SELECT
+    table_schema AS schema_name,
+    table_name,
+    column_name,
+    data_type,
+    is_nullable
+FROM information_schema.columns
+WHERE
+    table_schema IN ('analytics', 'staging')
+    AND table_name = :relation
+ORDER BY table_schema, ordinal_position
