@@ -28,15 +28,19 @@ $(VENV)/.production: $(VENV)/.run requirements/production.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/run.txt -r requirements/production.txt
 	touch $@
 
-$(DAGSTER_HOME)/dagster.yaml: deploy/dagster.development.yaml
-	mkdir -p $(DAGSTER_HOME)
-	cp $< $@
+# No target of its own: make cannot say a path with blanks. Renamed, as two may begin at once.
+HOME_READY = mkdir -p "$$DAGSTER_HOME" && { \
+	test "$$DAGSTER_HOME/dagster.yaml" -nt deploy/dagster.development.yaml || { \
+	cp deploy/dagster.development.yaml "$$DAGSTER_HOME/.new.$$$$" && \
+	mv "$$DAGSTER_HOME/.new.$$$$" "$$DAGSTER_HOME/dagster.yaml"; }; }
 
-run: $(VENV)/.run $(DAGSTER_HOME)/dagster.yaml  ## fill the warehouse: sample data unless SPARKIFY_LAKE names a lake
+run: $(VENV)/.run  ## fill the warehouse: sample data unless SPARKIFY_LAKE names a lake
+	@$(HOME_READY)
 	@$(BIN)/sparkify run
 
 # Dagster recommends a project tool of its own, `dg dev`, in a warning at each start.
-ui: $(VENV)/.run $(DAGSTER_HOME)/dagster.yaml  ## the Dagster UI on http://127.0.0.1:3000
+ui: $(VENV)/.run  ## the Dagster UI on http://127.0.0.1:3000
+	@$(HOME_READY)
 	PYTHONWARNINGS='ignore:Function `dev_command`' $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
 
 test: $(VENV)/.dev  ## the whole test suite

@@ -5,9 +5,12 @@
 
 import datetime as dt
 import json
+import logging
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -20,6 +23,28 @@ DEFAULT_DUCKDB_PATH = "data/sparkify.duckdb"
 DEFAULT_PARTITION_START = dt.date(2018, 11, 1)
 DEFAULT_SCHEDULE_CRON = "0 3 * * *"
 DEFAULT_TIMEZONE = "UTC"
+
+# All that anything here reads; a name like one of these that is not here is a slip of the pen.
+_NAMES = """
+SPARKIFY_ALERT_WEBHOOK SPARKIFY_AUTOMATION SPARKIFY_COPY_MAX_ERRORS SPARKIFY_DUCKDB_PATH
+SPARKIFY_KEEP_MANIFESTS SPARKIFY_LAKE SPARKIFY_LOCK_TIMEOUT SPARKIFY_LOG_BUCKET
+SPARKIFY_MANIFEST_PREFIX SPARKIFY_PARTITION_END SPARKIFY_PARTITION_START SPARKIFY_PART_MB
+SPARKIFY_REMOVAL_LIMIT_PERCENT SPARKIFY_SCHEDULE_CRON SPARKIFY_TARGET SPARKIFY_TIMEZONE
+SPARKIFY_UI_URL
+REDSHIFT_CLUSTER_ID REDSHIFT_CONNECT_TIMEOUT REDSHIFT_DATABASE REDSHIFT_HOST REDSHIFT_IAM_ROLE
+REDSHIFT_KEEPALIVE REDSHIFT_PASSWORD REDSHIFT_PORT REDSHIFT_RETRIES REDSHIFT_SECRET_ARN
+REDSHIFT_SLICES REDSHIFT_SSLMODE REDSHIFT_STATEMENT_TIMEOUT REDSHIFT_USER REDSHIFT_WORKGROUP
+"""
+VARIABLES = frozenset(_NAMES.split())
+# The tests' own.
+_OTHERS = re.compile(r"SPARKIFY_(TEST_.*|SCREENSHOTS|HYPOTHESIS.*)")
+# The UI makes a partition of every day between.
+_FIRST_DAY, _LAST_DAY = dt.date(1970, 1, 1), dt.date(2099, 12, 31)
+# What DuckDB takes for something else than a file: a scheme (md:, s3://), parameters.
+_NO_PLAIN_PATH = re.compile(r"[\w.+-]*:|.*[?\0]", re.DOTALL)
+_MOST = 2_147_483_647
+
+_log = logging.getLogger(__name__)
 
 
 class SettingError(click.ClickException):
@@ -40,6 +65,7 @@ class Settings:
     partition_end: dt.date | None
     lock_timeout: int  # seconds to wait for another run
     copy_max_errors: int  # MAXERROR of COPY, in lines
+    removal_limit: int  # percent of a table's rows or files that a run may take out unasked
     automation: bool  # sensors and schedules start switched on
     schedule_cron: str  # of the nightly run; Dagster checks it when it makes the schedule
     timezone: str  # of schedule_cron, an IANA name
@@ -53,7 +79,10 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     Raises:
         SettingError: one line: the variable, its value, what is allowed.
     """
+    if environment is None:
+        check_env_file(Path(".env"))
     env = os.environ if environment is None else environment
+    _refuse_unknown(env)
     lake = env.get("SPARKIFY_LAKE") or DEFAULT_LAKE
     if "://" in lake and not lake.startswith("s3://"):
         raise SettingError(
@@ -70,11 +99,12 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     return Settings(
         lake=lake,
         target=_choice(env, "SPARKIFY_TARGET", TARGETS),
-        duckdb_path=Path(env.get("SPARKIFY_DUCKDB_PATH") or DEFAULT_DUCKDB_PATH),
+        duckdb_path=_plain_path(env, "SPARKIFY_DUCKDB_PATH", DEFAULT_DUCKDB_PATH),
         partition_start=start,
         partition_end=end,
         lock_timeout=whole_number(env, "SPARKIFY_LOCK_TIMEOUT", default=300),
         copy_max_errors=whole_number(env, "SPARKIFY_COPY_MAX_ERRORS", default=0),
+        removal_limit=whole_number(env, "SPARKIFY_REMOVAL_LIMIT_PERCENT", default=10, most=100),
         automation=_choice(env, "SPARKIFY_AUTOMATION", ("off", "on")) == "on",
         schedule_cron=env.get("SPARKIFY_SCHEDULE_CRON") or DEFAULT_SCHEDULE_CRON,
         timezone=_timezone(env, "SPARKIFY_TIMEZONE"),
@@ -83,8 +113,59 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     )
 
 
+def check_env_file(path: Path) -> None:
+    """Make sure that a `.env` says what its reader takes from it.
+
+    Raises:
+        SettingError: it is no UTF-8, or a line is malformed, as where a quote is not closed.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return
+    if fault := _fault_of_env_file(content):
+        raise SettingError(f"{path.resolve()}: {fault}")
+
+
+@cache
+def _fault_of_env_file(content: bytes) -> str:
+    from io import StringIO
+
+    from dotenv.parser import parse_stream
+
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        return f"line {line} is not UTF-8; save the file as UTF-8"
+    if text.startswith("\ufeff"):
+        return "begins with a byte order mark; save the file as UTF-8 without one"
+    for binding in parse_stream(StringIO(text)):
+        if binding.error:
+            return f"line {binding.original.line} cannot be read; is a quote not closed?"
+    return ""
+
+
+def _refuse_unknown(env: Mapping[str, str]) -> None:
+    for name in sorted(env):
+        prefix = name.upper().partition("_")[0]
+        if prefix not in ("SPARKIFY", "REDSHIFT") or name in VARIABLES or _OTHERS.fullmatch(name):
+            continue
+        from difflib import get_close_matches
+
+        near = get_close_matches(name.upper(), VARIABLES, n=1, cutoff=0)[0]
+        if prefix == "SPARKIFY":
+            raise SettingError(f"{name}: is no setting; did you mean {near}? (.env.example)")
+        _warn_of(name, near)
+
+
+@cache
+def _warn_of(name: str, near: str) -> None:
+    _log.warning("%s: is no setting and has no effect; did you mean %s?", name, near)
+
+
 def whole_number(
-    env: Mapping[str, str], name: str, default: int, least: int = 0, most: int | None = None
+    env: Mapping[str, str], name: str, default: int, least: int = 0, most: int = _MOST
 ) -> int:
     """Return a variable as a whole number between `least` and `most`.
 
@@ -92,11 +173,13 @@ def whole_number(
         SettingError: it is something else.
     """
     value = env.get(name) or str(default)
-    allowed = f"a whole number from {least}" + ("" if most is None else f" to {most}")
-    if not value.isascii() or not value.isdigit():
-        raise SettingError(f"{name}={value!r}: allowed is {allowed}")
-    if int(value) < least or (most is not None and int(value) > most):
-        raise SettingError(f"{name}={value!r}: allowed is {allowed}")
+    is_number = value.isascii() and value.isdigit() and len(value) <= len(str(_MOST))
+    if not is_number or not least <= int(value) <= most:
+        shown = value if len(value) <= 40 else f"{value[:40]}..."
+        raise SettingError(
+            f"{name}={shown!r}: allowed is a whole number from {least}"
+            + f" to {most}" * (most < _MOST)
+        )
     return int(value)
 
 
@@ -112,9 +195,22 @@ def _date(env: Mapping[str, str], name: str) -> dt.date | None:
     if not value:
         return None
     try:
-        return dt.date.fromisoformat(value)
+        day = dt.date.fromisoformat(value)
     except ValueError:
         raise SettingError(f"{name}={value!r}: allowed is a date as 2018-11-01") from None
+    if not _FIRST_DAY <= day <= _LAST_DAY:
+        raise SettingError(f"{name}={value!r}: allowed is a day of {_FIRST_DAY} to {_LAST_DAY}")
+    return day
+
+
+def _plain_path(env: Mapping[str, str], name: str, default: str) -> Path:
+    value = env.get(name) or default
+    if _NO_PLAIN_PATH.match(value):
+        raise SettingError(
+            f"{name}={value!r}: allowed is the path of a local file, without '?' and without ':' "
+            "in the first name"
+        )
+    return Path(value)
 
 
 def _timezone(env: Mapping[str, str], name: str) -> str:
@@ -138,15 +234,31 @@ def _web_address(env: Mapping[str, str], name: str, is_secret: bool = False) -> 
     except ValueError:
         is_address = False
     if not is_address or not value.isascii() or not value.isprintable() or " " in value:
-        shown = " (its value is a secret and not shown)" if is_secret else f"={value!r}"
-        raise SettingError(f"{name}{shown}: allowed is an address as https://host/path")
-    return value.rstrip("/") if not is_secret else value
+        allowed = "an address as https://host/path"
+    elif "@" in parts.netloc:
+        allowed = "an address without user and password, which nobody would be sent"
+    else:
+        return value.rstrip("/") if not is_secret else value
+    shown = " (its value is a secret and not shown)" if is_secret else f"={value!r}"
+    raise SettingError(f"{name}{shown}: allowed is {allowed}")
 
 
 def _sample_days(lake: str) -> tuple[dt.date, dt.date] | None:
-    """Return the first and last day of a sample lake, which says them itself."""
+    """Return the first and last day of a sample lake, which says them itself.
+
+    Raises:
+        SettingError: it was a sample lake, and its marker is damaged.
+    """
     marker = Path(lake) / "sample.json"
     if "://" in lake or not marker.is_file():
         return None
-    facts = json.loads(marker.read_text(encoding="utf-8"))
-    return dt.date.fromisoformat(facts["start"]), dt.date.fromisoformat(facts["end"])
+    try:
+        facts = json.loads(marker.read_bytes())
+        if "generator_version" not in facts:
+            return None
+        return dt.date.fromisoformat(facts["start"]), dt.date.fromisoformat(facts["end"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SettingError(
+            f"{marker}: cannot be read as the marker of a sample lake ({type(error).__name__}); "
+            "run `sparkify sample-data` again, or remove the file"
+        ) from error

@@ -13,6 +13,7 @@ from sparkify_dagster.automation import alerts
 from sparkify_dagster.automation.alerts import AlertError, alert_sensors, post
 from sparkify_dagster.definitions import defs
 from sparkify_dagster.settings import SettingError, load_settings
+from sparkify_dagster.warehouse.base import BadLine, LoadError
 
 SECRET = "T0-very-secret"
 
@@ -23,6 +24,7 @@ class Webhook(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.status = 200
+        self.refusals: list[int] = []  # statuses of the next answers
         self.received: list[tuple[str, str, dict[str, str]]] = []
         self.url = f"http://127.0.0.1:{self.server_address[1]}/services/{SECRET}"
 
@@ -33,7 +35,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.received.append((self.path, self.headers["Content-Type"], json.loads(body)))
-        self.send_response(self.server.status)
+        refusals = self.server.refusals
+        self.send_response(refusals.pop(0) if refusals else self.server.status)
         if self.server.status == 302:
             self.send_header("Location", "/elsewhere")
         self.send_header("Content-Length", "0")
@@ -51,6 +54,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(alerts, "PAUSES", (0, 0))
     with Webhook() as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
@@ -172,6 +176,45 @@ def test_a_webhook_that_refuses_is_logged_without_its_address(
     assert failures.tick() == []
     assert later in webhook.received[-1][2]["text"]
     assert "/elsewhere" not in [path for path, _, _ in webhook.received]
+
+
+@pytest.mark.parametrize(
+    ("refusals", "posts", "is_taken"),
+    [
+        ([500], 2, True),
+        ([429, 503], 3, True),
+        ([500, 500, 500], 3, False),
+        ([404], 1, False),
+    ],
+)
+def test_a_webhook_that_cannot_take_it_now_is_asked_again(
+    webhook: Webhook, refusals: list[int], posts: int, is_taken: bool
+) -> None:
+    webhook.refusals = [*refusals]
+    if is_taken:
+        post(webhook.url, "text")
+    else:
+        with pytest.raises(AlertError, match=f"HTTP {refusals[-1]}"):
+            post(webhook.url, "text")
+    assert len(webhook.received) == posts
+
+
+def test_the_first_bad_line_is_named(failures: Failures, webhook: Webhook) -> None:
+    bad = [
+        BadLine("log_data/2018/11/2018-11-02-events.json", line, "ts", "no", "![x](http://x)\x1b")
+        for line in (7, 8)
+    ]
+
+    @dg.asset
+    def staging_events() -> None:
+        raise dg.Failure(str(LoadError("staging_events", bad)), allow_retries=False)
+
+    failures.fail(staging_events)
+    failures.tick()
+    ((_, _, body),) = webhook.received
+    [line] = [line for line in body["text"].splitlines() if line.startswith("staging_events: ")]
+    assert "2018-11-02-events.json, line 7, column ts: no (value '![x] (http://x)\\x1b')" in line
+    assert "line 8" not in line
 
 
 def test_a_webhook_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,6 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from sparkify_dagster.assets.common import markdown_table
 from sparkify_dagster.table import Table
 from sparkify_dagster.tables import TABLES
 from sparkify_dagster.warehouse.columns import created_name
@@ -87,18 +86,6 @@ def test_blocking_checks_are_the_row_counts_and_keys(defs: dg.Definitions) -> No
         assert {(table.name, name) for name in needed} <= blocking
 
 
-@pytest.mark.parametrize(
-    "line_break", ["\n", "\r", "\r\n", "\x0b", "\x0c", "\x1c", "\x85", "\u2028"]
-)
-def test_a_row_of_a_markdown_table_is_one_line(line_break: str) -> None:
-    """The logs hold names with such characters: UTF-8 read as Latin-1."""
-    table = markdown_table(("name", "plays"), [(f"a{line_break}b|c", 1), (None, 2)])
-    assert table.splitlines() == [
-        "| name | plays |",
-        "| --- | --- |",
-        "| a b\\|c | 1 |",
-        "|  | 2 |",
-    ]
 
 
 def test_every_materialization_carries_its_facts(defs: dg.Definitions) -> None:

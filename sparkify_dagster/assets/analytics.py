@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from sparkify_dagster.assets.common import OWNERS, LoadConfig, asset_arguments, markdown_table
+from sparkify_dagster.assets.common import OWNERS, LoadConfig, asset_arguments
 from sparkify_dagster.assets.star import refresh_table
 from sparkify_dagster.report import report_path
 from sparkify_dagster.report.sections import SECTIONS, Section, listed, read
@@ -13,6 +13,7 @@ from sparkify_dagster.resources import RendererResource, WarehouseResource
 from sparkify_dagster.settings import load_settings
 from sparkify_dagster.table import Table
 from sparkify_dagster.tables import in_group
+from sparkify_dagster.text import markdown_table
 from sparkify_dagster.warehouse.base import Session, WarehouseError
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def show(session: Session, section: Section, renderer: "Renderer") -> Callable[[
     table = markdown_table(tuple(rows[0]), [tuple(row.values()) for row in rows])
 
     def metadata() -> dict[str, Any]:
-        chart = f"![{section.heading}](data:image/png;base64,{picture()})"
+        png = picture()
+        chart = f"![{section.heading}](data:image/png;base64,{png})" if png else "Not drawn."
         return {
             "chart": dg.MetadataValue.md(chart),
             "first_rows": dg.MetadataValue.md(table),

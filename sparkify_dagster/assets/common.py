@@ -11,7 +11,8 @@ from sparkify_dagster.lineage import read_lineage
 from sparkify_dagster.loading.version import read_version
 from sparkify_dagster.settings import load_settings
 from sparkify_dagster.table import Table
-from sparkify_dagster.warehouse.base import LoadError, Row, Session, Warehouse, WarehouseError
+from sparkify_dagster.text import code_block, markdown_table
+from sparkify_dagster.warehouse.base import LoadError, Session, Warehouse, WarehouseError
 
 Result = TypeVar("Result")
 
@@ -109,7 +110,7 @@ def load_table(
     def body(session: Session) -> tuple[Result, dict[str, Any], Callable[[], dict[str, Any]]]:
         sessions.append(session)  # a retry has one of its own
         result = load(session)
-        sql = dg.MetadataValue.md(code_block(";\n\n".join(session.statements)))
+        sql = dg.MetadataValue.md(code_block(";\n\n".join(session.statements), "sql"))
         shown = show(session) if show else dict
         return result, {**_describe(session, table), "sql": sql}, shown
 
@@ -140,20 +141,6 @@ def bad_lines_table(error: LoadError) -> dg.MetadataValue:
     )
 
 
-def markdown_table(columns: tuple[str, ...], rows: list[Row]) -> str:
-    """Return rows as a markdown table.
-
-    Written out by hand: pandas takes longer to import than the daily load takes to run.
-    """
-    lines = [columns, ("---",) * len(columns), *rows]
-    return "\n".join("| " + " | ".join(_cell(value) for value in line) + " |" for line in lines)
-
-
-def code_block(sql: str) -> str:
-    """Return SQL as a block of code in markdown."""
-    return f"```sql\n{sql}\n```"
-
-
 def _describe(session: Session, table: Table) -> dict[str, Any]:
     """Return row count and preview of a table as it now is."""
     name = table.qualified_name
@@ -164,9 +151,3 @@ def _describe(session: Session, table: Table) -> dict[str, Any]:
         "dagster/row_count": int(count),
         "preview": dg.MetadataValue.md(markdown_table(columns, preview)),
     }
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return " ".join(str(value).splitlines()).replace("|", "\\|")

@@ -12,6 +12,7 @@ from sparkify_dagster.resources import LakeResource, WarehouseResource
 from sparkify_dagster.settings import load_settings
 from sparkify_dagster.table import Table
 from sparkify_dagster.tables import FILE_CHECKS, STAGING_EVENTS, STAGING_SONGS
+from sparkify_dagster.text import markdown
 
 
 def daily_partitions() -> dg.DailyPartitionsDefinition:
@@ -118,13 +119,13 @@ def _file_check_results(result: StagingResult) -> Iterator[dg.AssetCheckResult]:
         check_name="known_keys",
         passed=not unknown,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"Ignored: {', '.join(unknown)}" if unknown else None,
+        description=f"Ignored: {markdown(', '.join(unknown))}" if unknown else None,
         metadata={"unknown_keys": len(unknown)},
     )
     yield dg.AssetCheckResult(
         check_name="all_lines_loaded",
         passed=not result.rejected,
         severity=dg.AssetCheckSeverity.WARN,
-        description="\n".join(map(str, result.rejected)) or None,
+        description="\n".join(markdown(str(line)) for line in result.rejected) or None,
         metadata={"rejected_lines": len(result.rejected)},
     )

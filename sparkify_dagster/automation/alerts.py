@@ -3,6 +3,7 @@
 import http.client
 import json
 import re
+import time
 import urllib.error
 import urllib.request
 from typing import Any
@@ -10,8 +11,11 @@ from typing import Any
 import dagster as dg
 
 from sparkify_dagster.settings import Settings
+from sparkify_dagster.text import printable
 
 TIMEOUT = 10  # seconds
+# Seconds before each further try; Dagster gives a sensor 60 s.
+PAUSES: tuple[float, ...] = (2, 5)
 LONGEST_LINE = 300  # characters of an error
 
 _CLASS_PATH = re.compile(r"^(?:\w+\.)+(?=\w+: )")
@@ -81,38 +85,48 @@ def first_error_line(event: dg.DagsterEvent) -> str:
 
 
 def post(url: str, text: str) -> None:
-    """Post a text to a webhook.
+    """Post a text to a webhook; again after a pause where it says that it cannot take it now.
 
     Raises:
         AlertError: it was not taken.
     """
     # Slack's rule for text: https://docs.slack.dev/messaging/formatting-message-text
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    problem = None
+    # Others that take Slack's messages would fetch a picture; this ends every link's mark.
+    escaped = escaped.replace("](", "] (")
+    for pause in (*PAUSES, None):
+        problem, passes = _try_to_post(url, escaped)
+        if not problem:
+            return
+        if not passes or pause is None:
+            # Raised out here, as a traceback would show the first error along with this one.
+            raise AlertError(problem)
+        time.sleep(pause)
+
+
+def _try_to_post(url: str, text: str) -> tuple[str, bool]:
+    """Return what went wrong, if anything, and whether it may pass."""
     try:
         request = urllib.request.Request(
             url,
-            json.dumps({"text": escaped}).encode(),
+            json.dumps({"text": text}).encode(),
             {"Content-Type": "application/json"},
             method="POST",
         )
         with urllib.request.build_opener(_NoRedirect).open(request, timeout=TIMEOUT):
-            pass
+            return "", False
     except urllib.error.HTTPError as error:
-        problem = f"the webhook answered with HTTP {error.code}"
         error.close()
+        passes = error.code == http.HTTPStatus.TOO_MANY_REQUESTS or error.code >= 500
+        return f"the webhook answered with HTTP {error.code}", passes
     except TimeoutError:
-        problem = f"the webhook did not answer within {TIMEOUT} s"
+        return f"the webhook did not answer within {TIMEOUT} s", False
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         if isinstance(reason, TimeoutError):
-            problem = f"the webhook could not be reached within {TIMEOUT} s"
-        else:
-            # Texts of these errors may quote the address.
-            problem = f"the webhook could not be reached ({type(reason).__name__})"
-    if problem:
-        # Raised out here, as a traceback would show the first error along with this one.
-        raise AlertError(problem)
+            return f"the webhook could not be reached within {TIMEOUT} s", False
+        # Texts of these errors may quote the address.
+        return f"the webhook could not be reached ({type(reason).__name__})", False
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -123,7 +137,14 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def _shortened(message: str) -> str:
-    lines = [line.strip() for line in message.splitlines() if line.strip()] or [""]
-    # Dagster names what a failed check found on the line after.
-    first = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
-    return first if len(first) <= LONGEST_LINE else first[: LONGEST_LINE - 1] + "…"
+    lines = [line for line in message.splitlines() if line.strip()] or [""]
+    first = _cut(lines[0])
+    # Dagster names what a failed check found on the line after, a load its first bad line.
+    if len(lines) > 1 and (first.endswith(":") or lines[1].startswith("  ")):
+        return f"{first} {_cut(lines[1])}"
+    return first
+
+
+def _cut(line: str) -> str:
+    line = printable(line.strip())
+    return line if len(line) <= LONGEST_LINE else line[: LONGEST_LINE - 1] + "…"

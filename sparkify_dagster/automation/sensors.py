@@ -31,6 +31,7 @@ from sparkify_dagster.lake.changes import (
 )
 from sparkify_dagster.resources import LakeResource
 from sparkify_dagster.settings import load_settings
+from sparkify_dagster.text import printable
 
 Seen = TypeVar("Seen")
 
@@ -165,7 +166,8 @@ def _arrival(before: DaysSeen, newest: dt.date, count: int) -> list[dg.AssetMate
 
 def _why_no_songs(before: SongsSeen, now: SongsSeen, page: Page) -> str:
     if page.resume_after is not None:
-        return f"Looked through {now.so_far.count:,} song files so far, up to {now.resume_after}."
+        last = printable(page.resume_after)
+        return f"Looked through {now.so_far.count:,} song files so far, up to {last}."
     if now.whole is None or not (before.so_far.count or page.files):
         return "The lake holds no song file (expected song_data/A/B/C/TR*.json)."
     return f"No change since the last request: {now.whole.count:,} song files."

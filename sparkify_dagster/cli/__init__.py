@@ -6,6 +6,8 @@ from pathlib import Path
 import click
 from dotenv import load_dotenv
 
+from sparkify_dagster.settings import check_env_file
+
 # name -> (module, one-line help); the module's `command` is the click command.
 COMMANDS = {
     "run": ("run", "Run the main job and print tables, checks and what to look at next."),
@@ -44,4 +46,5 @@ class LazyGroup(click.Group):
 def main() -> None:
     """Work with the Sparkify data platform from the shell."""
     # Dagster loads .env for its own commands; here the same holds for ours.
+    check_env_file(Path(".env"))
     load_dotenv(Path.cwd() / ".env")

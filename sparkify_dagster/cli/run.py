@@ -1,22 +1,29 @@
 """`sparkify run`: the main job through `dagster job execute`, and what came of it on one page."""
 
+import contextlib
+import fcntl
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
+from sparkify_dagster.lake import open_lake
+from sparkify_dagster.lake.base import LakeError
 from sparkify_dagster.settings import DEFAULT_LAKE, load_settings
 
 JOB = "sparkify_etl"
 _INVOCATION_TAG = "sparkify/invocation"
-# Dagster's own console log tells each step's start and end; here only trouble is worth a line.
-_QUIET = "loggers:\n  console:\n    config:\n      log_level: WARNING\n"
+# Dagster's own console log shows a failure by its stack, twice; the page ends with the reason.
+_QUIET = "loggers:\n  console:\n    config:\n      log_level: CRITICAL\n"
+_GRACE = 20  # seconds that a job is given to end by itself
 
 
 @click.command("run")
@@ -25,12 +32,17 @@ def command() -> None:
 
     Exits with 1 where a step or a check of severity ERROR failed, blocking or not.
     """
-    if not os.environ.get("DAGSTER_HOME"):
-        raise click.UsageError("DAGSTER_HOME is not set; `make run` sets it, or name a folder")
+    home = dagster_home()
+    settings = load_settings()
     if not os.environ.get("SPARKIFY_LAKE"):
         _make_sample_lake()
-    settings = load_settings()
+        settings = load_settings()  # the lake says its first and last day
+    try:
+        open_lake(settings.lake).refuse_missing()
+    except LakeError as error:
+        raise click.ClickException(str(error)) from error
     click.echo(f"Running {JOB} on {settings.lake} ...")
+    _begin_history(home)
     invocation = uuid.uuid4().hex
     exit_code = _execute(invocation)
     # Imported after the job has run: the two processes need not share the memory.
@@ -38,6 +50,41 @@ def command() -> None:
 
     fine = print_summary(_INVOCATION_TAG, invocation, settings)
     sys.exit(0 if fine and exit_code == 0 else 1)
+
+
+def dagster_home() -> Path:
+    """Return the folder of Dagster's history.
+
+    Raises:
+        click.ClickException: DAGSTER_HOME does not name one.
+    """
+    home = os.environ.get("DAGSTER_HOME")
+    if not home:
+        raise click.ClickException("DAGSTER_HOME is not set; `make run` sets it, or name a folder")
+    if not Path(home).is_absolute() or not Path(home).is_dir():
+        raise click.ClickException(
+            f"DAGSTER_HOME={home!r}: has to be the full path of a folder that is there"
+        )
+    return Path(home)
+
+
+def _begin_history(home: Path) -> None:
+    """Have Dagster make the files of its history, one process at a time.
+
+    Two that make them at once leave versions of the schema behind that contradict each other.
+    """
+    handle = os.open(home, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if not (home / "history" / "runs.db").exists():
+            import dagster as dg
+
+            with dg.DagsterInstance.get() as instance:
+                instance.get_runs_count()
+                instance.event_log_storage.get_maximum_record_id()
+                instance.all_instigator_state()
+    finally:
+        os.close(handle)
 
 
 def _execute(invocation: str) -> int:
@@ -49,9 +96,40 @@ def _execute(invocation: str) -> int:
         tags = json.dumps({_INVOCATION_TAG: invocation})
         # The command is superseded by one of a package that users need not install.
         environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
-        return subprocess.run(
-            [dagster, "job", "execute", *job, "--tags", tags], env=environment, check=False
-        ).returncode
+        with (
+            _terminable(),
+            subprocess.Popen(
+                [dagster, "job", "execute", *job, "--tags", tags], env=environment
+            ) as process,
+        ):
+            try:
+                return process.wait()
+            except BaseException:
+                _end(process)
+                raise
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Turn SIGTERM into an exception, so that the job does not go on without this process."""
+
+    def leave(*_: object) -> None:
+        sys.exit(128 + signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End a job: asked to by an interrupt, it rolls back and says so in its history."""
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(_GRACE)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 def _make_sample_lake() -> None:

@@ -37,7 +37,7 @@ def command() -> None:
         contents = warehouse.read(read_contents, "sparkify/status", "")
     except WarehouseError as error:
         raise click.ClickException(str(error)) from error
-    console.print(f"Warehouse: {warehouse.place}")
+    console.print(f"Warehouse: {warehouse.place}", markup=False)
     _print_files(console, contents, settings)
     console.print(_grid(contents))
     if os.environ.get("DAGSTER_HOME"):
@@ -63,7 +63,7 @@ def read_contents(session: Session) -> Contents:
 def _print_files(console: "Console", contents: Contents, settings: Settings) -> None:
     events = contents.files.get("staging_events")
     songs = contents.files.get("staging_songs")
-    console.print(f"Lake: {settings.lake}")
+    console.print(f"Lake: {settings.lake}", markup=False)
     if events:
         console.print(
             f"Events: {events['files']:,} files, {events['first_day']} to {events['last_day']}, "

@@ -29,17 +29,47 @@ def print_summary(tag: str, value: str, settings: Settings) -> bool:
     fine = run.status == dg.DagsterRunStatus.SUCCESS and not errors
     skipped = [name for name in TABLES if name not in rows]
     if skipped:
-        console.print(f"Not built: {', '.join(skipped)}. The reason is above.")
+        console.print(f"Not built: {', '.join(skipped)}.")
+    place = settings.duckdb_path if settings.target == "duckdb" else "Amazon Redshift"
+    console.print(f"Warehouse: {place}", markup=False)
+    if fine and report_path(settings).is_file():
+        console.print(f"Report: {report_path(settings)}", markup=False)
     console.print(
         f"{'Succeeded' if fine else 'FAILED'}: {len(rows)} tables, {len(checks)} checks, "
         f"{len(errors)} failed, {len(failed) - len(errors)} warnings."
     )
-    place = settings.duckdb_path if settings.target == "duckdb" else "Amazon Redshift"
-    console.print(f"Warehouse: {place}")
-    if report_path(settings).is_file():
-        console.print(f"Report: {report_path(settings)}")
-    console.print("Next: make ui, then http://127.0.0.1:3000")
+    if fine:
+        console.print("Next: make ui, then http://127.0.0.1:3000")
+    for reason in _reasons(run, events):
+        console.print(reason, markup=False)
     return fine
+
+
+def _reasons(run: dg.DagsterRun, events: Sequence[dg.EventLogEntry]) -> list[str]:
+    """Return why steps failed, or the run as a whole, each reason once."""
+    found = [
+        f"{event.step_key}: {_reason(event.dagster_event)}"
+        for event in events
+        if event.dagster_event
+        and event.dagster_event.event_type == dg.DagsterEventType.STEP_FAILURE
+    ]
+    if not found and run.status == dg.DagsterRunStatus.FAILURE:
+        found = [
+            event.user_message or str(event.dagster_event.message)
+            for event in events
+            if event.dagster_event
+            and event.dagster_event.event_type == dg.DagsterEventType.RUN_FAILURE
+        ]
+    return list(dict.fromkeys(found))
+
+
+def _reason(event: dg.DagsterEvent) -> str:
+    failure = event.step_failure_data
+    if failure.user_failure_data and failure.user_failure_data.description:
+        return str(failure.user_failure_data.description)
+    error = failure.error
+    # A fault of the program itself: whoever mends it wants to know where it was.
+    return error.to_string().strip() if error else str(event.message)
 
 
 def _row_counts(events: Sequence[dg.EventLogEntry]) -> dict[str, tuple[int, float]]:

@@ -62,6 +62,7 @@ th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px soli
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
 """
 
+_NO_CHART = "<p>This chart could not be drawn; the output of the run says why.</p>"
 _SCRIPT = """
 const pointed = document.getElementById('pointed');
 addEventListener('pointerover', event => {
@@ -168,7 +169,7 @@ def _percent(part: int, numbers: Record) -> str:
 
 
 def _section(section: Section, data: Data, charts: list[str]) -> str:
-    figures = "".join(f"<figure>{chart}</figure>" for chart in charts)
+    figures = "".join(f"<figure>{chart or _NO_CHART}</figure>" for chart in charts)
     return f"""<section class="{"wide" if len(charts) > 1 else ""}">
 <h2>{html.escape(section.heading)}</h2>
 <p>{html.escape(section.text)} Table: <code>analytics.{section.table}</code></p>
