@@ -11,6 +11,8 @@ from sparkify_dagster.table import Table
 FILE_CHECKS = {
     "known_keys": "The files read hold no key that the table does not know.",
     "all_lines_loaded": "No line was left out (SPARKIFY_COPY_MAX_ERRORS allows some).",
+    "removed_files": "The load took out no rows that it did not put back.",
+    "known_names": "The lake holds no name that looks like data and is none.",
 }
 
 STAGING_EVENTS = Table(

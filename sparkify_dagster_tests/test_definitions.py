@@ -86,8 +86,6 @@ def test_blocking_checks_are_the_row_counts_and_keys(defs: dg.Definitions) -> No
         assert {(table.name, name) for name in needed} <= blocking
 
 
-
-
 def test_every_materialization_carries_its_facts(defs: dg.Definitions) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         result = defs.resolve_job_def("sparkify_etl").execute_in_process(instance=instance)

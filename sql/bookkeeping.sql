@@ -70,6 +70,15 @@ CREATE TABLE IF NOT EXISTS staging.loaded_files (
 DISTSTYLE EVEN
 SORTKEY (table_name, file_name);
 
+-- name: create_lakes
+-- One row per staging table: the lake that its rows are from. Another one is refused.
+CREATE TABLE IF NOT EXISTS staging.lakes (
+    table_name VARCHAR(64) NOT NULL,  -- staging_events or staging_songs
+    lake VARCHAR(4096) NOT NULL,      -- a folder's full path, or s3://bucket/prefix
+    is_sample BOOLEAN NOT NULL        -- whether it says of itself that it is sample data
+)
+DISTSTYLE ALL;
+
 -- name: relations
 -- The tables and views that are really there.
 SELECT
@@ -147,9 +156,24 @@ SELECT
     size_bytes,
     version,
     content_hash,
-    file_day
+    file_day,
+    row_count
 FROM staging.loaded_files
 WHERE table_name = :table_name;
+
+-- name: lake
+SELECT
+    lake,
+    is_sample
+FROM staging.lakes
+WHERE table_name = :table_name;
+
+-- name: remember_lake
+DELETE FROM staging.lakes
+WHERE table_name = :table_name;
+
+INSERT INTO staging.lakes (table_name, lake, is_sample)
+VALUES (:table_name, :lake, :is_sample);
 
 -- name: files_of_load
 -- The files that a load reads, as the lake lists them; and those whose former rows it takes out:
@@ -181,11 +205,12 @@ UPDATE staging.loaded_files
 SET version = :version
 WHERE table_name = :table_name AND file_name = :file_name;
 
--- name: rows_by_day
+-- name: rows_of_load
+-- What the files that a load read gave.
 SELECT
+    file_name,
     file_day,
-    CAST(SUM(row_count) AS BIGINT) AS row_count
+    row_count
 FROM staging.loaded_files
-WHERE table_name = 'staging_events' AND file_day IN (SELECT file_day FROM new_files)
-GROUP BY file_day
-ORDER BY file_day;
+WHERE table_name = :table_name AND file_name IN (SELECT file_name FROM new_files)
+ORDER BY file_name;

@@ -8,6 +8,7 @@ import dagster as dg
 
 from sparkify_dagster.lake.base import LakeError
 from sparkify_dagster.lineage import read_lineage
+from sparkify_dagster.loading.removals import EVERYTHING
 from sparkify_dagster.loading.version import read_version
 from sparkify_dagster.settings import load_settings
 from sparkify_dagster.table import Table
@@ -24,6 +25,16 @@ class LoadConfig(dg.Config):
     """How to load, per asset."""
 
     full_refresh: bool = False
+
+
+class StagingConfig(LoadConfig):
+    """How to load files."""
+
+    accept_removals: bool = False  # take out whatever the lake lacks, or take another lake
+
+    def removal_limit(self) -> int:
+        """Return how much of a table may be taken out, in percent."""
+        return EVERYTHING if self.accept_removals else load_settings().removal_limit
 
 
 def asset_arguments(table: Table) -> dict[str, Any]:

@@ -5,14 +5,16 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from sparkify_dagster.assets.common import LoadConfig, asset_arguments, load_table
+from sparkify_dagster.assets.common import StagingConfig, asset_arguments, load_table
 from sparkify_dagster.automation.freshness import daily_freshness
+from sparkify_dagster.loading.removals import describe
 from sparkify_dagster.loading.staging import StagingResult, load_events, load_songs
 from sparkify_dagster.resources import LakeResource, WarehouseResource
 from sparkify_dagster.settings import load_settings
 from sparkify_dagster.table import Table
 from sparkify_dagster.tables import FILE_CHECKS, STAGING_EVENTS, STAGING_SONGS
 from sparkify_dagster.text import markdown
+from sparkify_dagster.warehouse.base import SHOWN_LINES
 
 
 def daily_partitions() -> dg.DailyPartitionsDefinition:
@@ -41,7 +43,7 @@ def _file_checks(table: Table) -> list[dg.AssetCheckSpec]:
 )
 def staging_events(
     context: dg.AssetExecutionContext,
-    config: LoadConfig,
+    config: StagingConfig,
     warehouse: WarehouseResource,
     lake: LakeResource,
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
@@ -60,6 +62,7 @@ def staging_events(
             config.full_refresh,
             settings.copy_max_errors,
             context.run.run_id,
+            config.removal_limit(),
         ),
     )
     metadata |= _what_was_done(result)
@@ -88,7 +91,7 @@ def staging_events(
 @dg.asset(**asset_arguments(STAGING_SONGS), check_specs=_file_checks(STAGING_SONGS))
 def staging_songs(
     context: dg.AssetExecutionContext,
-    config: LoadConfig,
+    config: StagingConfig,
     warehouse: WarehouseResource,
     lake: LakeResource,
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
@@ -103,6 +106,7 @@ def staging_songs(
             config.full_refresh,
             load_settings().copy_max_errors,
             context.run.run_id,
+            config.removal_limit(),
         ),
     )
     yield dg.MaterializeResult(metadata=metadata | _what_was_done(result))
@@ -128,4 +132,25 @@ def _file_check_results(result: StagingResult) -> Iterator[dg.AssetCheckResult]:
         severity=dg.AssetCheckSeverity.WARN,
         description="\n".join(markdown(str(line)) for line in result.rejected) or None,
         metadata={"rejected_lines": len(result.rejected)},
+    )
+    removal = result.removal
+    yield dg.AssetCheckResult(
+        check_name="removed_files",
+        passed=not removal.rows_lost and not removal.gone,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=markdown(describe(removal)) or None,
+        metadata={
+            "files_removed": result.files_removed,
+            "rows_removed": removal.rows_lost,
+            "rows_before": removal.rows,
+        },
+    )
+    yield dg.AssetCheckResult(
+        check_name="known_names",
+        passed=not result.left_out,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"Not taken: {markdown(', '.join(result.left_out[:SHOWN_LINES]))}"
+        if result.left_out
+        else None,
+        metadata={"names_not_taken": len(result.left_out)},
     )

@@ -89,7 +89,7 @@ def _describe(session: Session, schema: str | None, table: str) -> Found:
     Raises:
         WarehouseError: there is none of that name.
     """
-    found = session.query("query/columns", relation=table.lower())
+    found = session.query("query/columns", table_name=table.lower())
     found = [row for row in found if row["schema_name"] == (schema or row["schema_name"]).lower()]
     if not found:
         raise WarehouseError(f"there is no table {table}; SHOW TABLES names them all")

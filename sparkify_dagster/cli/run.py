@@ -23,11 +23,20 @@ JOB = "sparkify_etl"
 _INVOCATION_TAG = "sparkify/invocation"
 # Dagster's own console log shows a failure by its stack, twice; the page ends with the reason.
 _QUIET = "loggers:\n  console:\n    config:\n      log_level: CRITICAL\n"
+_ACCEPT = "ops:\n" + "".join(
+    f"  {name}:\n    config:\n      accept_removals: true\n"
+    for name in ("staging_events", "staging_songs")
+)
 _GRACE = 20  # seconds that a job is given to end by itself
 
 
 @click.command("run")
-def command() -> None:
+@click.option(
+    "--accept-removals",
+    is_flag=True,
+    help="Take out whatever the lake lacks, however much; or load another lake than before.",
+)
+def command(*, accept_removals: bool) -> None:
     """Run the main job and print the tables, the checks and what to look at next.
 
     Exits with 1 where a step or a check of severity ERROR failed, blocking or not.
@@ -44,7 +53,7 @@ def command() -> None:
     click.echo(f"Running {JOB} on {settings.lake} ...")
     _begin_history(home)
     invocation = uuid.uuid4().hex
-    exit_code = _execute(invocation)
+    exit_code = _execute(invocation, accept_removals)
     # Imported after the job has run: the two processes need not share the memory.
     from sparkify_dagster.cli.summary import print_summary
 
@@ -87,10 +96,10 @@ def _begin_history(home: Path) -> None:
         os.close(handle)
 
 
-def _execute(invocation: str) -> int:
+def _execute(invocation: str, accept_removals: bool) -> int:
     dagster = shutil.which("dagster", path=str(Path(sys.executable).parent)) or "dagster"
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as config:
-        config.write(_QUIET)
+        config.write(_QUIET + _ACCEPT * accept_removals)
         config.flush()
         job = ["-m", "sparkify_dagster.definitions", "-j", JOB, "-c", config.name]
         tags = json.dumps({_INVOCATION_TAG: invocation})

@@ -1,6 +1,7 @@
 """The lake: where the source files are, and what is known of each before it is read."""
 
 import datetime as dt
+import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from sparkify_dagster.text import printable
 LOG_PREFIX = "log_data/"
 SONG_PREFIX = "song_data/"
 JSONPATHS_NAME = "log_json_path.json"
+SAMPLE_MARKER = "sample.json"
 
 _EVENT_FILE = re.compile(r"log_data/\d{4}/\d{2}/(\d{4}-\d{2}-\d{2})-events\.json(\.gz)?", re.ASCII)
 _SONG_FILE = re.compile(r"song_data/(?:.*/)?[^/]+\.json(\.gz)?", re.DOTALL)
@@ -51,7 +53,11 @@ class Lake(Protocol):
     """Where the source files are."""
 
     root: str  # for people and error messages
+    address: str  # the same for the same lake, however it was named
     left_out: dict[str, list[str]]  # names that look like data and are none, of each last listing
+
+    def is_sample(self) -> bool:
+        """Tell whether the lake says of itself that its data are invented."""
 
     def refuse_missing(self) -> None:
         """Make sure, where that is cheap, that there is something to list.
@@ -115,6 +121,14 @@ class Lake(Protocol):
 
     def fingerprint(self, file: SourceFile) -> SourceFile:
         """Return the file with what reading it tells: hash and line count, where that is cheap."""
+
+
+def is_sample_marker(content: bytes) -> bool:
+    """Tell whether a file of the name SAMPLE_MARKER is one that `sparkify sample-data` wrote."""
+    try:
+        return "generator_version" in json.loads(content)
+    except (ValueError, TypeError):
+        return False
 
 
 def event_day(name: str) -> dt.date | None:

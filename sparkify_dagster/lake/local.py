@@ -15,11 +15,13 @@ import xxhash
 from sparkify_dagster.lake.base import (
     JSONPATHS_NAME,
     LOG_PREFIX,
+    SAMPLE_MARKER,
     SONG_PREFIX,
     LakeError,
     Page,
     SourceFile,
     event_day,
+    is_sample_marker,
     is_song_file,
     looks_like_data,
 )
@@ -36,8 +38,16 @@ class LocalLake:
 
     def __init__(self, folder: str) -> None:
         self.root = folder
+        self.address = os.path.realpath(folder)
         self.left_out: dict[str, list[str]] = {}
         self._folder = Path(folder)
+
+    def is_sample(self) -> bool:
+        """Tell whether the folder has the marker of a sample lake, whole or unfinished."""
+        marker = self._folder / SAMPLE_MARKER
+        if marker.with_name(f"{SAMPLE_MARKER}.partial").exists():
+            return True
+        return marker.is_file() and is_sample_marker(marker.read_bytes())
 
     def refuse_missing(self) -> None:
         """Make sure that the lake is a folder with those of events and songs."""

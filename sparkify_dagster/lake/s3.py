@@ -9,11 +9,13 @@ from pathlib import Path
 from sparkify_dagster.lake.base import (
     JSONPATHS_NAME,
     LOG_PREFIX,
+    SAMPLE_MARKER,
     SONG_PREFIX,
     LakeError,
     Page,
     SourceFile,
     event_day,
+    is_sample_marker,
     is_song_file,
     looks_like_data,
 )
@@ -37,8 +39,16 @@ class S3Lake:
             LakeError: it is not of the form s3://bucket/prefix.
         """
         self.objects = S3Prefix(location, "SPARKIFY_LAKE")
-        self.root = self.objects.root
+        self.root = self.address = self.objects.root
         self.left_out: dict[str, list[str]] = {}
+
+    def is_sample(self) -> bool:
+        """Tell whether the marker of a sample lake was copied along with it."""
+        try:
+            return is_sample_marker(self.objects.get(SAMPLE_MARKER))
+        except LakeError:
+            # Without the right to list, a missing object looks like a forbidden one.
+            return False
 
     def refuse_missing(self) -> None:
         """Do nothing: the first listing tells."""

@@ -15,6 +15,7 @@ class KnownFile:
     version: str
     content_hash: str | None
     day: dt.date | None
+    rows: int = 0  # that it gave
 
 
 Known = Mapping[str, KnownFile]
@@ -84,6 +85,12 @@ def plan_songs(listed: Sequence[SourceFile], known: Known, read_again: bool) -> 
     changed = [file for file in listed if read_again or not _is_same(file, known)]
     replaced = [*gone, *(file.name for file in changed if file.name in known)]
     return Plan(changed, dict.fromkeys(replaced), [], gone)
+
+
+def holds_all(listed: Sequence[SourceFile], known: Known) -> bool:
+    """Tell whether every known file is listed, as it was when it was loaded."""
+    same = sum(_is_same(file, known) for file in listed)
+    return same == len(known)
 
 
 def _is_same(file: SourceFile, known: Known) -> bool:

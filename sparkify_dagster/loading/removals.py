@@ -9,12 +9,15 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 
 from sparkify_dagster.lake.changes import describe_days
+from sparkify_dagster.loading.plan import Known
 from sparkify_dagster.text import printable
 from sparkify_dagster.warehouse.base import WarehouseError
 
 CONFIRMATION = (
     "`sparkify run --accept-removals`, or accept_removals: true in the run config of the asset"
 )
+
+EVERYTHING = 100  # percent: what a run may take out when that was confirmed
 
 _SHOWN_NAMES = 3
 # A correction may take a few lines out of a day of few; a share says nothing there.
@@ -46,15 +49,24 @@ class Unit:
 class Removal:
     """What a load takes out and does not put back."""
 
-    files: int  # loaded before: days of events, or song files
-    rows: int
-    gone: tuple[Unit, ...]  # without a file now
-    shrunk: tuple[tuple[Unit, int], ...]  # with fewer rows now: how many are lost
+    files: int = 0  # loaded before: days of events, or song files
+    rows: int = 0
+    gone: tuple[Unit, ...] = ()  # without a file now
+    shrunk: tuple[tuple[Unit, int], ...] = ()  # with fewer rows now: how many are lost
 
     @property
     def rows_lost(self) -> int:
         """Return the number of rows of what has gone, and of those missing from what shrank."""
         return sum(unit.rows for unit in self.gone) + sum(lost for _, lost in self.shrunk)
+
+
+def units(known: Known) -> dict[Hashable, Unit]:
+    """Return the files of a table by what is loaded as a whole: days, else the files."""
+    found: dict[Hashable, Unit] = {}
+    for name, file in known.items():
+        first = found.get(file.day or name, Unit(name, 0, file.day))
+        found[file.day or name] = Unit(first.name, first.rows + file.rows, file.day)
+    return found
 
 
 def measure(before: Mapping[Hashable, Unit], after: Mapping[Hashable, int | None]) -> Removal:
@@ -91,17 +103,17 @@ def exceeds(removal: Removal, percent: int) -> bool:
 
 
 def refuse_removal(table: str, removal: Removal, percent: int) -> None:
-    """Stop a load that takes out too much.
+    """Stop a load that takes out too much; with a limit of 100 none does.
 
     Raises:
         RemovalRefused: saying what, why that is too much, and how to confirm it.
     """
-    if percent < 100 and exceeds(removal, percent):
+    if percent < EVERYTHING and exceeds(removal, percent):
         raise RemovalRefused(
             f"{table}: this run would take out {len(removal.gone):,} of {removal.files:,} "
             f"{_kind(removal)} and {removal.rows_lost:,} of {removal.rows:,} rows, which is more "
             f"than may go unasked ({percent} %, SPARKIFY_REMOVAL_LIMIT_PERCENT); nothing was "
-            f"changed. {_described(removal)} If that is meant, confirm it with {CONFIRMATION}."
+            f"changed. {describe(removal)} If that is meant, confirm it with {CONFIRMATION}."
         )
 
 
@@ -145,7 +157,8 @@ def _kind(removal: Removal) -> str:
     return "days" if any(unit.day for unit in units) else "files"
 
 
-def _described(removal: Removal) -> str:
+def describe(removal: Removal) -> str:
+    """Return what has gone in words; empty where nothing has."""
     parts = []
     if removal.gone:
         parts.append(f"Gone: {_named(removal.gone)}.")

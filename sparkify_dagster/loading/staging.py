@@ -1,15 +1,25 @@
 """Bringing the staging tables in line with the files that the lake holds."""
 
 import datetime as dt
-from collections.abc import Callable, Collection, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
-from sparkify_dagster.lake.base import Lake, SourceFile
+from sparkify_dagster.lake.base import LOG_PREFIX, SONG_PREFIX, Lake, SourceFile
 from sparkify_dagster.lake.combine import combine
 from sparkify_dagster.loading.ledger import Ledger, record_load, utc_now
-from sparkify_dagster.loading.plan import KnownFile, Plan, plan_events, plan_songs
+from sparkify_dagster.loading.plan import KnownFile, Plan, holds_all, plan_events, plan_songs
 from sparkify_dagster.loading.refresh import empty
+from sparkify_dagster.loading.removals import (
+    EVERYTHING,
+    Place,
+    Removal,
+    measure,
+    refuse_other_lake,
+    refuse_removal,
+    units,
+)
 from sparkify_dagster.loading.schema import prepare
 from sparkify_dagster.loading.version import read_version
 from sparkify_dagster.table import Table
@@ -33,6 +43,8 @@ class StagingResult:
     days: dict[dt.date, int] = field(default_factory=dict)  # loaded day: rows
     rejected: list[BadLine] = field(default_factory=list)
     unknown_keys: set[str] = field(default_factory=set)
+    removal: Removal = field(default_factory=Removal)
+    left_out: list[str] = field(default_factory=list)  # names that look like data and are none
 
 
 @dataclass(frozen=True)
@@ -44,6 +56,7 @@ class _Load:
     known: dict[str, KnownFile]
     version: str
     run_id: str
+    removal_limit: int  # percent
 
     @property
     def is_outdated(self) -> bool:
@@ -58,18 +71,25 @@ def load_events(
     full_refresh: bool,
     max_errors: int,
     run_id: str,
+    removal_limit: int = EVERYTHING,
 ) -> StagingResult:
     """Load new and changed event files, all of them or those of `days`.
 
     With a change of the load SQL or of the JSONPaths, all days loaded before are read again, too.
+    `removal_limit` is the percentage of the rows or of the days that may be taken out; EVERYTHING
+    confirms all, and another lake than before.
 
     Raises:
         LakeError: a day was asked for whose file was loaded once and has gone.
         LoadError: lines do not fit the table.
+        RemovalRefused: more would be taken out, or the lake is another one.
     """
-    load = _begin(session, STAGING_EVENTS, run_id, rules="\n".join(lake.read_jsonpaths()))
+    rules = "\n".join(lake.read_jsonpaths())
+    load = _begin(session, STAGING_EVENTS, run_id, removal_limit, rules)
+    listed = lake.list_events()
+    _settle_lake(session, lake, load, listed)
     plan = plan_events(
-        lake.list_events(),
+        listed,
         load.known,
         days=days,
         read_again=full_refresh or load.is_outdated,
@@ -83,22 +103,30 @@ def load_events(
         return session.copy(step, CopySource(lake, plan.read), max_errors), plan.read
 
     result = _carry_out(session, load, plan, is_full, copy)
-    if plan.read:
-        result.days = _rows_by_day(session)
+    result.left_out = lake.left_out.get(LOG_PREFIX, [])
     return result
 
 
 def load_songs(
-    session: Session, lake: Lake, full_refresh: bool, max_errors: int, run_id: str
+    session: Session,
+    lake: Lake,
+    full_refresh: bool,
+    max_errors: int,
+    run_id: str,
+    removal_limit: int = EVERYTHING,
 ) -> StagingResult:
     """Load new and changed song files, combined into larger ones; drop the rows of those gone.
 
     Raises:
         LoadError: objects do not fit the table.
+        RemovalRefused: more than `removal_limit` percent would be taken out, or the lake is another
+            one.
     """
-    load = _begin(session, STAGING_SONGS, run_id)
+    load = _begin(session, STAGING_SONGS, run_id, removal_limit)
+    listed = lake.list_songs()
+    _settle_lake(session, lake, load, listed)
     is_full = full_refresh or load.is_outdated or not load.known
-    plan = plan_songs(lake.list_songs(), load.known, read_again=is_full)
+    plan = plan_songs(listed, load.known, read_again=is_full)
 
     def copy(step: CopyStep) -> tuple[CopyResult, list[SourceFile]]:
         with scratch_folder() as folder:
@@ -106,18 +134,45 @@ def load_songs(
             source = CopySource(lake, plan.read, combined.parts)
             return session.copy(step, source, max_errors), combined.files
 
-    return _carry_out(session, load, plan, is_full, copy)
+    result = _carry_out(session, load, plan, is_full, copy)
+    result.left_out = lake.left_out.get(SONG_PREFIX, [])
+    return result
 
 
-def _begin(session: Session, table: Table, run_id: str, rules: str = "") -> _Load:
+def _begin(
+    session: Session, table: Table, run_id: str, removal_limit: int, rules: str = ""
+) -> _Load:
     ledger = prepare(session)
     known = {
         row["file_name"]: KnownFile(
-            int(row["size_bytes"]), row["version"], row["content_hash"], row["file_day"]
+            int(row["size_bytes"]),
+            row["version"],
+            row["content_hash"],
+            row["file_day"],
+            int(row["row_count"]),
         )
         for row in session.query("bookkeeping/known_files", table_name=table.name)
     }
-    return _Load(table, ledger, known, read_version(table, rules), run_id)
+    return _Load(table, ledger, known, read_version(table, rules), run_id, removal_limit)
+
+
+def _settle_lake(session: Session, lake: Lake, load: _Load, listed: Sequence[SourceFile]) -> None:
+    """Make sure that the lake is the one that the table was loaded from, and remember it.
+
+    Raises:
+        RemovalRefused: it is another one, and that was not confirmed.
+    """
+    table = load.table.name
+    rows = session.query("bookkeeping/lake", table_name=table)
+    before = Place(rows[0]["lake"], bool(rows[0]["is_sample"])) if rows else None
+    if before and before.lake == lake.address:
+        return
+    now = Place(lake.address, lake.is_sample())
+    is_same = holds_all(listed, load.known)
+    refuse_other_lake(table, before, now, is_same, load.removal_limit == EVERYTHING)
+    session.execute(
+        "bookkeeping/remember_lake", table_name=table, lake=now.lake, is_sample=now.is_sample
+    )
 
 
 def _carry_out(
@@ -134,6 +189,7 @@ def _carry_out(
         )
     if not plan.read and not plan.replaced and not is_full:
         return StagingResult(load.ledger.of(table).load_id)
+    _refuse_removal(load, plan, None)
     places = {
         "table_name": table.name,
         "load_id": load.ledger.next_id,
@@ -153,14 +209,36 @@ def _carry_out(
     for section in (table.section("after_copy"), changes, f"{table.file}/remember_files"):
         if section:
             session.execute(section, **places)
+    rows = _rows_of_load(session, table) if plan.read else {}
+    removal = _refuse_removal(load, plan, rows)
     return StagingResult(
         load_id=record_load(session, load.ledger, table, load.version, is_full, load.run_id),
         files_read=len(plan.read),
         files_removed=len(plan.gone),
         is_full=is_full,
+        days={day: count for day, count in rows.items() if isinstance(day, dt.date)},
         rejected=copied.rejected,
         unknown_keys=copied.unknown_keys,
+        removal=removal,
     )
+
+
+def _refuse_removal(load: _Load, plan: Plan, rows: Mapping[Hashable, int] | None) -> Removal:
+    """Return what is taken out and not put back; before the files are read, of those gone only.
+
+    Raises:
+        RemovalRefused: it is more than may go.
+    """
+    read = {file.day or file.name for file in plan.read}
+    after: dict[Hashable, int | None] = {}
+    for key in {day or name for name, day in plan.replaced.items()}:
+        if key not in read:
+            after[key] = None
+        elif rows is not None:
+            after[key] = rows.get(key, 0)
+    removal = measure(units(load.known), after)
+    refuse_removal(load.table.name, removal, load.removal_limit)
+    return removal
 
 
 def _take_out(
@@ -207,6 +285,9 @@ def _fingerprints(lake: Lake, files: Sequence[SourceFile]) -> list[SourceFile]:
         return list(pool.map(lake.fingerprint, files))
 
 
-def _rows_by_day(session: Session) -> dict[dt.date, int]:
-    rows = session.query("bookkeeping/rows_by_day")
-    return {row["file_day"]: int(row["row_count"]) for row in rows}
+def _rows_of_load(session: Session, table: Table) -> dict[Hashable, int]:
+    """Return the rows of each day or song file that was read."""
+    found: dict[Hashable, int] = defaultdict(int)
+    for row in session.query("bookkeeping/rows_of_load", table_name=table.name):
+        found[row["file_day"] or row["file_name"]] += int(row["row_count"])
+    return found

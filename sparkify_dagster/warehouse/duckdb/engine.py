@@ -41,7 +41,7 @@ _CONFIG: dict[str, Any] = {
 # Who only reads the tables has no business with other files.
 _READ_ONLY = {"enable_external_access": "false"}
 # The first thing that a load makes; a load that failed leaves nothing but schemas.
-_VERSIONS_TABLE = "SELECT 1 FROM duckdb_tables() WHERE table_name = 'table_versions'"
+_LEDGER = "SELECT 1 FROM duckdb_tables() WHERE table_name = 'ledger'"
 _SEARCH_PATH = "SET search_path = 'analytics,staging'"
 # What DuckDB raises where a file cannot be written, at COMMIT as well, or memory runs out.
 _OUT_OF_ROOM = (
@@ -154,7 +154,7 @@ class DuckDBWarehouse:
             except (duckdb.Error, WarehouseError) as error:
                 if _DAMAGE.search(str(error)):
                     raise self._damaged(error) from error
-                if not connection.execute(_VERSIONS_TABLE).fetchall():
+                if not connection.execute(_LEDGER).fetchall():
                     raise self._nothing_yet() from None
                 raise
 
