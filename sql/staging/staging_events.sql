@@ -228,7 +228,7 @@ LEFT JOIN (
 
 
 -- name: check
--- The levels and genders are looked at between first_day and last_day.
+-- The levels, genders and times are looked at between first_day and last_day.
 SELECT
     -- blocking: At least one row, and as many rows as the event files have lines.
     (SELECT COUNT(*) FROM staging.staging_events) AS row_count,
@@ -243,6 +243,8 @@ SELECT
     -- error: gender is one of: F, M.
     COALESCE(SUM(CASE WHEN RTRIM(gender, ' ') NOT IN ('F', 'M') THEN 1 ELSE 0 END), 0)
         AS gender_domain,
+    -- warning: Every event is of the day in its file's name (UTC).
+    COALESCE(SUM(CASE WHEN CAST(ts AS DATE) <> file_day THEN 1 ELSE 0 END), 0) AS event_of_its_day,
     -- warning: Every event (session_id, item_in_session) is in the files once; of several copies
     -- the latest day's counts.
     (
