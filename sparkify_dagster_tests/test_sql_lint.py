@@ -64,8 +64,6 @@ VALUES = {
     "role": Keyword("sparkify_analyst"),
     "user": Keyword('"ann"'),
     "tables": Keyword("analytics.songs, analytics.time"),
-    "lake": "s3://bucket/prefix",
-    "is_sample": Keyword("FALSE"),
     "column": Keyword("first_name"),
     "columns": Keyword("user_id, level"),
 }

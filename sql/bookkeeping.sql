@@ -168,12 +168,9 @@ SELECT
 FROM staging.lakes
 WHERE table_name = :table_name;
 
--- name: remember_lake
+-- name: forget_lake
 DELETE FROM staging.lakes
 WHERE table_name = :table_name;
-
-INSERT INTO staging.lakes (table_name, lake, is_sample)
-VALUES (:table_name, :lake, :is_sample);
 
 -- name: files_of_load
 -- The files that a load reads, as the lake lists them; and those whose former rows it takes out:

@@ -170,8 +170,9 @@ def _settle_lake(session: Session, lake: Lake, load: _Load, listed: Sequence[Sou
     now = Place(lake.address, lake.is_sample())
     is_same = holds_all(listed, load.known)
     refuse_other_lake(table, before, now, is_same, load.removal_limit == EVERYTHING)
-    session.execute(
-        "bookkeeping/remember_lake", table_name=table, lake=now.lake, is_sample=now.is_sample
+    session.execute("bookkeeping/forget_lake", table_name=table)
+    session.insert(
+        "staging.lakes", ("table_name", "lake", "is_sample"), [(table, now.lake, now.is_sample)]
     )
 
 
