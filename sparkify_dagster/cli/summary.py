@@ -40,8 +40,9 @@ def print_summary(tag: str, value: str, settings: Settings) -> bool:
     )
     if fine:
         console.print("Next: make ui, then http://127.0.0.1:3000")
+    problems = Console(stderr=True, soft_wrap=True, highlight=False)
     for reason in _reasons(run, events):
-        console.print(reason, markup=False)
+        problems.print(reason, markup=False)
     return fine
 
 

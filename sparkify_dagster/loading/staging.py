@@ -84,9 +84,9 @@ def load_events(
         LoadError: lines do not fit the table.
         RemovalRefused: more would be taken out, or the lake is another one.
     """
+    listed = lake.list_events()
     rules = "\n".join(lake.read_jsonpaths())
     load = _begin(session, STAGING_EVENTS, run_id, removal_limit, rules)
-    listed = lake.list_events()
     _settle_lake(session, lake, load, listed)
     plan = plan_events(
         listed,
