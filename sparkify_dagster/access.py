@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sparkify_dagster.loading.schema import bookkeeping
 from sparkify_dagster.loading.version import views
 from sparkify_dagster.tables import TABLES, USERS
 from sparkify_dagster.warehouse.base import Session, Warehouse
@@ -35,6 +36,7 @@ class State:
     masked: frozenset[str] = frozenset()  # columns of users that are masked for analysts
     masks_others: bool = False  # somebody has attached the policy elsewhere
     future_readers: frozenset[str] = frozenset()  # users whose new tables analysts may read
+    owned: tuple[str, ...] = ()  # tables and views of the platform that belong to who is asking
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,16 @@ def apply_roles(
 
 def new_warehouse() -> State:
     """Return the state of a warehouse that has its tables and no roles yet."""
-    places = {table.qualified_name for table in TABLES.values()} | set(map(created_name, views()))
     schema = f"{USERS.schema}."
     return State(
-        tables=tuple(sorted(p.removeprefix(schema) for p in places if p.startswith(schema)))
+        tables=tuple(sorted(p.removeprefix(schema) for p in _relations() if p.startswith(schema)))
     )
+
+
+def _relations() -> set[str]:
+    """Return all tables and views of the platform."""
+    made = {name for table in TABLES.values() for name in (table.create, *table.helpers)}
+    return {created_name(statement) for statement in (*bookkeeping(), *made, *views())}
 
 
 def read_state(session: Session) -> State:
@@ -109,6 +116,11 @@ def read_state(session: Session) -> State:
         masked=frozenset(ours),
         masks_others=masks_others,
         future_readers=frozenset(column("future_readers", "owner_name")),
+        owned=tuple(
+            name
+            for row in session.query("access/state_owned")
+            if (name := f"{row['schema_name']}.{row['relation_name']}") in _relations()
+        ),
     )
 
 
@@ -130,11 +142,17 @@ def plan(state: State, names: str, loaders: Sequence[str], analysts: Sequence[st
         for user, role in wanted
         if (user, role) not in state.members
     ]
+    load = [user for user, role in (*wanted, *sorted(state.members)) if role == LOADER]
     # Rights on tables to come are a matter of who makes them.
-    makers = {user for user, role in {*wanted, *state.members} if role == LOADER} | {state.user}
-    makers -= {""}
+    makers = {*load, state.user} - {""}
     steps += [Step("access/loader_schemas"), Step("access/loader_tables")]
     steps += _for_each("access/loader_future_tables", makers)
+    if load and state.user not in load:
+        # ALTER, ANALYZE and DROP are the owner's alone: what was laid here would refuse the loads.
+        steps += [
+            Step("access/loader_owns", {"relation": Keyword(name), "user": _quoted(load[0])})
+            for name in state.owned
+        ]
     steps += [Step("access/analyst_schema"), Step("access/analyst_no_staging")]
     others = [f"{USERS.schema}.{table}" for table in state.tables if table != USERS.name]
     if others:

@@ -30,6 +30,18 @@ _VIEWS = {
     "svv_default_privileges": (
         "SELECT schema_name, owner_name, grantee_name FROM redshift_internal.defaults"
     ),
+    "pg_tables": (
+        "SELECT schema_name AS schemaname, table_name AS tablename, COALESCE((SELECT owner "
+        "FROM redshift_internal.right_owners AS owners WHERE owners.kind = 'table' "
+        "AND owners.schema = schema_name AND owners.name = table_name), 'awsuser') AS tableowner "
+        "FROM duckdb_tables()"
+    ),
+    "pg_views": (
+        "SELECT schema_name AS schemaname, view_name AS viewname, COALESCE((SELECT owner "
+        "FROM redshift_internal.right_owners AS owners WHERE owners.kind = 'table' "
+        "AND owners.schema = schema_name AND owners.name = view_name), 'awsuser') AS viewowner "
+        "FROM duckdb_views()"
+    ),
 }
 _TABLES = (
     "members (user_name VARCHAR, role_name VARCHAR)",
@@ -141,15 +153,16 @@ class AccessDouble(RedshiftDouble):
 
     def rights(self) -> dict[str, Any]:
         """Return all that is remembered, to compare one moment with another."""
+        names = ("principals", "right_owners", *(table.split(" ")[0] for table in _TABLES))
         return {
             name: sorted(self.rows(f"SELECT * FROM redshift_internal.{name}"), key=str)
-            for name in ("principals", *(table.split(" ")[0] for table in _TABLES))
+            for name in names
         }
 
     def changes(self) -> list[str]:
         """Return the statements on rights that were carried out, and forget all statements."""
         words = ("CREATE ROLE", "GRANT", "REVOKE", "ALTER DEFAULT", "CREATE MASKING", "ATTACH",
-                 "DETACH", "DROP MASKING")  # fmt: skip
+                 "DETACH", "DROP MASKING", "ALTER TABLE")  # fmt: skip
         plain = [
             " ".join(line for line in found.text.splitlines() if not line.startswith("--"))
             for found in self.statements

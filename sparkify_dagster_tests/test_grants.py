@@ -22,10 +22,10 @@ MASK = "MASKING POLICY sparkify_hidden_name"
 OTHERS = ", ".join(
     sorted(
         name
-        for name in (
+        for name in {
             *(table.qualified_name for table in TABLES.values()),
             *map(created_name, views()),
-        )
+        }
         if name.startswith("analytics.") and name != "analytics.users"
     )
 )
@@ -80,14 +80,19 @@ def fine(*options: str) -> str:
 
 
 def test_first_run_sends_this(filled: AccessDouble) -> None:
+    of_others = "CREATE TABLE analytics.of_a_dba (a INTEGER)"
+    open_warehouse(load_settings()).transaction(lambda one: one.run(of_others), "test", "run")
+    places = set(relations(filled)) - {"analytics.of_a_dba"}
     output = fine(*USERS_OPTIONS)
     assert filled.changes() == [
         "CREATE ROLE sparkify_loader",
         "CREATE ROLE sparkify_analyst",
         'GRANT ROLE sparkify_loader TO "dagster"',
         'GRANT ROLE sparkify_analyst TO "ann"',
-        *ALWAYS,
-        READ,
+        *ALWAYS[:4],
+        *(f'ALTER TABLE {place} OWNER TO "dagster"' for place in sorted(places)),
+        *ALWAYS[4:],
+        READ.replace(", analytics.songplays", ", analytics.of_a_dba, analytics.songplays"),
         CLOSE,
         f"CREATE {MASK} WITH (name VARCHAR(256)) USING (CAST('***' AS VARCHAR(256)))",
         f"ATTACH {MASK} ON analytics.users (first_name) TO ROLE sparkify_analyst",
@@ -95,8 +100,29 @@ def test_first_run_sends_this(filled: AccessDouble) -> None:
         OPEN,
     ]
     assert 'GRANT ROLE sparkify_loader TO "dagster";' in output
-    assert "Applied: 16 statements, in one transaction." in output
+    assert f"Applied: {16 + len(places)} statements, in one transaction." in output
     assert filled.password not in output
+
+
+def relations(double: AccessDouble) -> list[str]:
+    found = double.rows(
+        "SELECT schema_name || '.' || table_name FROM duckdb_tables() UNION ALL "
+        "SELECT schema_name || '.' || view_name FROM duckdb_views()"
+    )
+    return sorted(name for (name,) in found if name.startswith(("staging.", "analytics.")))
+
+
+def test_what_grants_lays_belongs_to_the_loader(double: AccessDouble) -> None:
+    fine("--loader", "dagster")
+    laid = relations(double)
+    assert laid == ["staging.commits", "staging.load_lock"]
+    owners = {
+        f"{schema}.{name}": owner for _, schema, name, owner in double.rights()["right_owners"]
+    }
+    assert [owners[name] for name in laid] == ["dagster", "dagster"]
+    # Whoever loads as the admin, too, keeps what is his.
+    fine("--loader", "awsuser")
+    assert not [text for text in double.changes()[-20:] if "awsuser" in text and "OWNER" in text]
 
 
 @pytest.mark.parametrize("names", NAMES)

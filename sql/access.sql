@@ -27,6 +27,9 @@ GRANT ROLE :role TO :user;
 ALTER DEFAULT PRIVILEGES FOR USER :user IN SCHEMA staging, analytics
 GRANT ALL ON TABLES TO ROLE sparkify_loader;
 
+-- name: loader_owns
+ALTER TABLE :relation OWNER TO :user;
+
 -- name: loader_schemas
 GRANT USAGE, CREATE ON SCHEMA staging, analytics TO ROLE sparkify_loader;
 
@@ -71,6 +74,21 @@ SELECT
     role_name
 FROM svv_user_grants
 WHERE role_name IN ('sparkify_loader', 'sparkify_analyst');
+
+-- name: state_owned
+-- Tables and views in the platform's schemas that belong to who is asking.
+SELECT
+    schemaname AS schema_name,
+    tablename AS relation_name
+FROM pg_tables
+WHERE schemaname IN ('staging', 'analytics') AND tableowner = CURRENT_USER
+UNION ALL
+SELECT
+    schemaname AS schema_name,
+    viewname AS relation_name
+FROM pg_views
+WHERE schemaname IN ('staging', 'analytics') AND viewowner = CURRENT_USER
+ORDER BY schema_name, relation_name;
 
 -- name: state_policies
 SELECT policy_name
