@@ -12,6 +12,7 @@ from pydantic import PrivateAttr
 
 from sparkify_dagster.lake.base import Lake
 from sparkify_dagster.settings import load_settings
+from sparkify_dagster.tables import TABLES
 from sparkify_dagster.warehouse.base import Warehouse
 
 if TYPE_CHECKING:
@@ -35,9 +36,19 @@ class WarehouseResource(dg.ConfigurableResource["WarehouseResource"]):
         return self._engine
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
-        """Disconnect at the end of a run."""
+        """Note at the end of a run what its changes took, and disconnect."""
+        if self._engine and context.run and context.instance:
+            for label, costs in self._engine.costs(context.run.run_id).items():
+                if (name := label.rpartition("/")[2]) in TABLES:
+                    context.instance.report_runless_asset_event(_observation(name, costs))
         self._run.close()
         self._engine = None
+
+
+def _observation(table: str, costs: dict[str, float | int]) -> dg.AssetObservation:
+    return dg.AssetObservation(
+        table, metadata={f"engine/{name}": value for name, value in costs.items()}
+    )
 
 
 class LakeResource(dg.ConfigurableResource["LakeResource"]):

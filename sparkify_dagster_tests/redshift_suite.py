@@ -248,18 +248,20 @@ def test_checks_and_reports_tell_what_they_tell_on_duckdb(
 
 
 def test_costs_are_numbers(stage: Stage) -> None:
-    sessions = []
-
-    def body(session: Any) -> None:
-        sessions.append(session)
-        session.run("CREATE TABLE staging.kept (a INTEGER)")
-        assert session.costs() == {}
-
-    stage.warehouse().transaction(body, "test", "run-1")
-    found = sessions[-1].costs()
-    assert found["queries"] > 3
-    assert found["elapsed_seconds"] > 0
-    assert all(isinstance(number, int | float) for number in found.values())
+    warehouse = stage.warehouse()
+    with warehouse.kept_open():
+        for number in (1, 2):
+            create = f"CREATE TABLE staging.kept_{number} (a INTEGER)"
+            warehouse.transaction(
+                lambda session, text=create: session.run(text), f"test/table_{number}", "run-1"
+            )
+        warehouse.transaction(lambda session: session.run("SELECT 1"), "test/none", "run-1")
+        costs = warehouse.costs("run-1")
+    assert costs.keys() == {"test/table_1", "test/table_2"}
+    for found in costs.values():
+        assert found["queries"] > 1
+        assert found["elapsed_seconds"] > 0
+        assert all(isinstance(number, int | float) for number in found.values())
 
 
 def test_two_runs_take_turns(stage: Stage, small_lake: Path, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """The engines that the state machine runs on: a warehouse, and the same lake as it reads it."""
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -12,8 +11,7 @@ from sparkify_dagster.lake.local import LocalLake
 from sparkify_dagster.lake.s3 import S3Lake
 from sparkify_dagster.warehouse.base import Warehouse
 from sparkify_dagster.warehouse.duckdb.engine import DuckDBWarehouse
-from sparkify_dagster.warehouse.redshift import session
-from sparkify_dagster_tests.redshift_stage import COST_VIEWS, LAKE, Bucket, open_stage
+from sparkify_dagster_tests.redshift_stage import LAKE, Bucket, open_stage
 
 # Opens an empty warehouse, and the lake that lies in a folder.
 Engine = Callable[[Path], AbstractContextManager[tuple[Warehouse, Lake]]]
@@ -55,17 +53,12 @@ def duckdb_engine(lake: Path) -> Iterator[tuple[Warehouse, Lake]]:
     yield DuckDBWarehouse(lake.parent / "warehouse.duckdb", 10), LocalLake(str(lake))
 
 
-def redshift_engine(
-    s3_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> Engine:
+def redshift_engine(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> Engine:
     """Return the engine that works on a Redshift double, a new one each time."""
-    # Each transaction warns that its costs are denied. pytest keeps the warning, the warning its
-    # exception, and that the connection: megabytes an example.
-    caplog.set_level(logging.ERROR, session.__name__)
 
     @contextmanager
     def opened(lake: Path) -> Iterator[tuple[Warehouse, Lake]]:
-        with open_stage(s3_url, monkeypatch, denied_views=COST_VIEWS) as stage:
+        with open_stage(s3_url, monkeypatch) as stage:
             yield stage.warehouse(), MirroredLake(stage.bucket, lake)
             assert stage.pauses == [], "the engine met faults that nobody caused"
 

@@ -186,9 +186,6 @@ class MortalSession:
         self._fuse.burn()
         return result
 
-    def costs(self) -> dict[str, float | int]:
-        return self._session.costs()
-
 
 class MortalWarehouse:
     """A real warehouse whose sessions die; between two transactions the process may die as well."""
@@ -538,6 +535,6 @@ def test_any_sequence_of_changes_runs_and_crashes() -> None:
 
 
 def test_any_sequence_of_changes_runs_and_crashes_on_redshift(
-    s3_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    s3_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert run_machine(redshift_engine(s3_url, monkeypatch, caplog), 100 if DEEP else 4) >= 1
+    assert run_machine(redshift_engine(s3_url, monkeypatch), 100 if DEEP else 4) >= 1

@@ -13,8 +13,10 @@ from sparkify_dagster.lake.local import LocalLake
 from sparkify_dagster.lake.s3_prefix import S3Prefix
 from sparkify_dagster.settings import SettingError
 from sparkify_dagster.warehouse.base import LoadError, WarehouseError
+from sparkify_dagster.warehouse.redshift import copy
 from sparkify_dagster.warehouse.redshift.settings import load_redshift_settings
 from sparkify_dagster.warehouse.redshift.uploads import PartSizes, Uploads
+from sparkify_dagster_tests.redshift_double import Fault
 from sparkify_dagster_tests.redshift_stage import (
     LAKE,
     MANIFESTS,
@@ -31,46 +33,13 @@ from sparkify_dagster_tests.redshift_stage import (
 )
 from sparkify_dagster_tests.redshift_suite import (
     LINES,
-    expected,
+    event_file,
     small_lake,
     spoil,
-    test_a_bad_line_is_named_as_duckdb_names_it,
-    test_a_malformed_line_is_named,
-    test_bad_objects_are_found_in_the_file_they_are_from,
-    test_checks_and_reports_tell_what_they_tell_on_duckdb,
-    test_compressed_event_files_are_said_to_be,
-    test_costs_are_numbers,
-    test_insert_takes_many_rows_and_odd_values,
-    test_lines_within_maxerror_are_left_out_and_named,
-    test_loads_the_same_tables_as_duckdb,
-    test_loads_the_same_tables_as_duckdb_from_the_real_data,
-    test_manifests_and_parts_are_removed,
-    test_read_sees_what_is_committed_and_changes_nothing,
-    test_takes_in_changes_as_duckdb_does,
-    test_two_runs_take_turns,
 )
 from sparkify_dagster_tests.test_sql_lint import ALLOWED_OWN, denied
 
-__all__ = [
-    "expected",
-    "s3_url",
-    "small_lake",
-    "stage",
-    "test_a_bad_line_is_named_as_duckdb_names_it",
-    "test_a_malformed_line_is_named",
-    "test_bad_objects_are_found_in_the_file_they_are_from",
-    "test_checks_and_reports_tell_what_they_tell_on_duckdb",
-    "test_compressed_event_files_are_said_to_be",
-    "test_costs_are_numbers",
-    "test_insert_takes_many_rows_and_odd_values",
-    "test_lines_within_maxerror_are_left_out_and_named",
-    "test_loads_the_same_tables_as_duckdb",
-    "test_loads_the_same_tables_as_duckdb_from_the_real_data",
-    "test_manifests_and_parts_are_removed",
-    "test_read_sees_what_is_committed_and_changes_nothing",
-    "test_takes_in_changes_as_duckdb_does",
-    "test_two_runs_take_turns",
-]
+__all__ = ["s3_url", "small_lake", "stage"]
 
 
 # --- what is sent
@@ -130,12 +99,54 @@ def test_the_lock_comes_before_anything_is_looked_at(stage: Stage, small_lake: P
 
 def test_a_session_says_whose_it_is(stage: Stage) -> None:
     def body(session: Any) -> list[Any]:
-        names = ("application_name", "query_group", "statement_timeout", "search_path")
+        names = ("application_name", "query_group", "statement_timeout")
         return [session.run(f"SHOW {name}")[0][0] for name in names]
 
     warehouse = stage.warehouse(REDSHIFT_STATEMENT_TIMEOUT="77")
     found = warehouse.transaction(body, "sparkify_etl/songs", "run-42")
-    assert found == ["sparkify_dagster:sparkify_etl/songs", "run-42", "77000", "analytics, staging"]
+    assert found == ["sparkify_dagster:sparkify_etl/songs", "run-42", "77000"]
+
+
+def test_a_path_to_schemas_that_do_not_exist_is_never_set(stage: Stage) -> None:
+    stage.double.faults.append(
+        Fault("search_path", "error", "3F000", 'schema "analytics" does not exist', times=99)
+    )
+    warehouse = stage.warehouse()
+    query = lambda session: session.select("SELECT 1 AS one")  # noqa: E731
+    assert warehouse.read(query, "sparkify/query", "") == (["one"], [(1,)])
+    change(warehouse, lambda session: session.run("SELECT 1"))
+    assert stage.double.texts("search_path") == []
+
+
+def test_a_person_may_leave_out_the_schemas_that_exist(stage: Stage) -> None:
+    for made, path in (("staging", "staging"), ("analytics", "analytics, staging")):
+        stage.double.rows(f"CREATE SCHEMA {made}")
+        stage.double.rows(f"CREATE TABLE {made}.of_{made} (a INTEGER)")
+        query = f"SELECT COUNT(*) AS rows_found FROM of_{made}"
+        found = stage.warehouse().read(lambda session, q=query: session.select(q), "query", "")
+        assert found == (["rows_found"], [(0,)])
+        assert stage.double.texts("search_path")[-1] == f"SET search_path TO {path}"
+
+
+@pytest.mark.parametrize("schemas", [("staging", "analytics"), ("analytics",), ()])
+def test_only_missing_schemas_are_created(stage: Stage, schemas: tuple[str, ...]) -> None:
+    for schema in schemas:
+        stage.double.rows(f"CREATE SCHEMA {schema}")
+        # Refused without CREATE on the database, as Redshift does where the schema exists, too.
+        denied = "permission denied for database dev"
+        stage.double.faults.append(
+            Fault(f"CREATE SCHEMA.*{schema}", "error", "42501", denied, times=9)
+        )
+    change(stage.warehouse(), lambda session: session.run("SELECT 1"))
+    assert len(stage.double.texts("CREATE SCHEMA")) == 2 - len(schemas)
+    assert stage.rows("staging.load_lock") == []
+
+
+def test_who_may_not_create_schemas_is_told_what_helps(stage: Stage) -> None:
+    denied = "permission denied for database dev"
+    stage.double.faults.append(Fault("CREATE SCHEMA", "error", "42501", denied))
+    with pytest.raises(WarehouseError, match="sparkify grants --loader"):
+        change(stage.warehouse(), lambda session: session.run("SELECT 1"))
 
 
 def test_parts_fill_the_slices_and_keep_their_origins(stage: Stage, tmp_path: Path) -> None:
@@ -187,6 +198,51 @@ def test_the_older_view_serves_where_the_newer_is_denied(
     assert not isinstance(no.value, LoadError)
 
 
+def copies(stage: Stage) -> list[int]:
+    """Return the numbers of the COPYs, in order."""
+    query = "SELECT query_id FROM sys_query_history WHERE query_type = 'COPY' ORDER BY query_id"
+    rows = stage.warehouse().read(lambda session: session.run(query), "test", "run-1")
+    return [number for (number,) in rows]
+
+
+def test_a_failed_copy_is_looked_up_by_its_number(
+    stage: Stage, small_lake: Path, tmp_path: Path
+) -> None:
+    stage.bucket.put_folder(spoil(small_lake, tmp_path, 0, ts="not a time"))
+    with pytest.raises(LoadError):
+        change(stage.warehouse(), events(stage.lake))
+    (asked,) = stage.double.texts("FROM sys_load_error_detail")
+    assert f"query_id = {copies(stage)[-1]} AND" in asked
+
+
+def test_a_copy_whose_number_is_unknown_is_looked_up_by_its_session(
+    stage: Stage, small_lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copy, "failed_query", lambda error: 1)
+    stage.bucket.put_folder(spoil(small_lake, tmp_path, 0, ts="not a time"))
+    with pytest.raises(LoadError, match="line 2, column ts"):
+        change(stage.warehouse(), events(stage.lake))
+    first, second = stage.double.texts("FROM sys_load_error_detail")
+    assert "query_id = 1 AND" in first
+    assert "session_id = " in second
+
+
+def test_lines_left_out_are_looked_up_by_the_number_of_their_copy(
+    stage: Stage, small_lake: Path, tmp_path: Path
+) -> None:
+    lake = spoil(small_lake, tmp_path, 0, ts="not a time")
+    path = event_file(lake, 1)
+    path.write_text(path.read_text() + '\n{"artist": nonsense')
+    stage.bucket.put_folder(lake)
+    result = change(stage.warehouse(), events(stage.lake, max_errors=9))
+    assert len(result.rejected) == 2
+    asked = stage.double.texts("FROM sys_load_error_detail")
+    numbers = copies(stage)
+    assert len(asked) == len(numbers)
+    for text, number in zip(asked, numbers, strict=True):
+        assert f"query_id = {number} AND" in text
+
+
 def test_jsonpaths_have_to_match_the_columns(stage: Stage, small_lake: Path) -> None:
     stage.bucket.put_folder(small_lake)
     paths = json.loads((small_lake / "log_json_path.json").read_text())["jsonpaths"]
@@ -206,38 +262,88 @@ def test_a_local_lake_is_refused(stage: Stage, small_lake: Path) -> None:
 # --- reading, costs
 
 
-def test_costs_are_numbers_once_committed(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
-    sessions = []
-
-    def body(session: Any) -> None:
-        sessions.append(session)
-        session.run("CREATE TABLE staging.kept (a INTEGER)")
-        assert session.costs() == {}
-
-    warehouse = stage.warehouse()
-    warehouse.transaction(body, "test", "run-1")
-    found = sessions[-1].costs()
-    assert found["queries"] > 3
-    assert found["elapsed_seconds"] > 0
-    assert found.keys() == {
-        "queries",
-        "elapsed_seconds",
-        "queue_seconds",
-        "execution_seconds",
-        "returned_rows",
-        "returned_bytes",
-        "scanned_rows",
-        "scanned_bytes",
-    }
+def test_costs_without_the_right_to_look(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     stage.double.denied_views |= {"sys_query_history"}
+    warehouse = stage.warehouse()
+    change(warehouse, lambda session: session.run("CREATE TABLE staging.kept (a INTEGER)"))
     with caplog.at_level(logging.WARNING):
-        warehouse.transaction(
-            lambda session: (sessions.append(session), session.run("DROP TABLE staging.kept")),
-            "test",
-            "run-1",
-        )
-    assert sessions[-1].costs() == {}
+        assert warehouse.costs("run-1") == {}
     assert "permission denied" in caplog.text
+
+
+# --- one session a run
+
+
+def sessions(stage: Stage) -> int:
+    """Return how many sessions have sent something since the last time."""
+    found = len({one.session_id for one in stage.double.statements})
+    stage.double.statements.clear()
+    return found
+
+
+def test_a_run_keeps_one_session(stage: Stage, small_lake: Path) -> None:
+    stage.bucket.put_folder(small_lake)
+    warehouse = stage.warehouse()
+    with warehouse.kept_open():
+        load_all(warehouse, stage.lake)
+        load_all(warehouse, stage.lake)
+        warehouse.read(lambda session: session.run(LINES), "check", "run-1")
+    assert sessions(stage) == 1
+    change(warehouse, lambda session: session.run("SELECT 1"))
+    assert sessions(stage) == 1
+
+
+def test_a_session_that_is_lost_is_replaced(stage: Stage) -> None:
+    warehouse = stage.warehouse()
+    one = lambda session: session.run("SELECT 1 AS one")  # noqa: E731
+    with warehouse.kept_open():
+        change(warehouse, one)
+        stage.double.faults.append(Fault("SELECT 1 AS one", "cut_before"))
+        assert change(warehouse, one) == [(1,)]
+        assert warehouse.read(one, "check", "run-1") == [(1,)]
+    assert sessions(stage) == 2
+    assert len(stage.pauses) == 1
+
+
+def test_a_refused_statement_keeps_the_session_clean(stage: Stage) -> None:
+    warehouse = stage.warehouse()
+
+    def fails(session: Any) -> None:
+        session.run("CREATE TABLE staging.half (a INTEGER)")
+        session.run("SELECT 1 / 0")
+
+    with warehouse.kept_open():
+        with pytest.raises(WarehouseError):
+            change(warehouse, fails)
+        change(warehouse, lambda session: session.run("CREATE TABLE staging.whole (a INTEGER)"))
+    assert sessions(stage) == 1
+    found = stage.double.rows("SELECT table_name FROM duckdb_tables() WHERE schema_name='staging'")
+    assert sorted(found) == [("commits",), ("load_lock",), ("whole",)]
+
+
+def test_temporary_tables_end_with_their_transaction(stage: Stage) -> None:
+    warehouse = stage.warehouse()
+
+    def body(session: Any) -> Any:
+        session.run("CREATE TEMP TABLE passing AS SELECT 1 AS a")
+        session.run("CREATE TEMP TABLE passing_too AS SELECT 1 AS a")
+        session.run("DROP TABLE passing_too")
+        session.run("CREATE TABLE IF NOT EXISTS staging.kept (a INTEGER)")
+        return session.run("SELECT a FROM passing")
+
+    with warehouse.kept_open():
+        assert [change(warehouse, body) for _ in range(2)] == [[(1,)]] * 2
+    assert stage.pauses == []
+
+
+def test_what_changes_nothing_commits_nothing(stage: Stage) -> None:
+    warehouse = stage.warehouse()
+    with warehouse.kept_open():
+        change(warehouse, lambda session: session.run("SELECT 1"))
+        stage.double.statements.clear()
+        change(warehouse, lambda session: session.run("SELECT 1"))
+    texts = [one.text for one in stage.double.statements]
+    assert texts == ["begin transaction", "LOCK TABLE staging.load_lock", "SELECT 1", "rollback"]
 
 
 # --- settings

@@ -1,5 +1,6 @@
 """Faults on the wire: the warehouse holds the old or the new state, and the message helps."""
 
+import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -8,13 +9,13 @@ from typing import Any
 import pytest
 
 from sparkify_dagster.lake.s3 import S3Lake
+from sparkify_dagster.loading.schema import reset
 from sparkify_dagster.sample import SampleSpec, write_sample_lake
 from sparkify_dagster.warehouse.base import LoadError, WarehouseError
 from sparkify_dagster.warehouse.redshift import connection
 from sparkify_dagster_tests.redshift_double import Fault
 from sparkify_dagster_tests.redshift_stage import (
     AWS_KEY,
-    COST_VIEWS,
     LAKE,
     PASSWORD,
     Stage,
@@ -60,7 +61,6 @@ def loaded(stage: Stage, lake: Path) -> Stage:
     for step in (songs(stage.lake), table("songs")):
         change(stage.warehouse(), step)
     stage.double.statements.clear()
-    stage.double.denied_views.update(COST_VIEWS)
     return stage
 
 
@@ -218,6 +218,15 @@ def test_old_commits_are_forgotten(loaded: Stage) -> None:
     ("when", "sqlstate", "message"),
     [
         (INSERT_SONGS, "XX000", "1023"),
+        (INSERT_SONGS, "XX000", "1018"),
+        (INSERT_SONGS, "40P01", "deadlock detected"),
+        (
+            INSERT_SONGS,
+            "XX000",
+            "could not complete because of conflict with concurrent transaction",
+        ),
+        (INSERT_SONGS, "XX000", "could not open relation with OID 1234567"),
+        (INSERT_SONGS, "XX000", "table 1234567 dropped by concurrent transaction"),
         ("connect", "57P03", "the database system is starting up"),
         (INSERT_SONGS, "57P01", "terminating connection due to administrator command"),
     ],
@@ -242,8 +251,8 @@ def test_a_connection_refused_at_first_is_waited_for(loaded: Stage) -> None:
     [
         ("XX000", "Assert", "Assert"),
         ("XX000", "Value 1023 out of range", "1023 out of range"),
+        ("42P01", 'relation "analytics.gone" does not exist', "does not exist"),
         ("42501", "permission denied for relation songs", "GRANT"),
-        ("40P01", "deadlock detected", "deadlock"),
         ("57014", "Query (7) canceled on user's request", "REDSHIFT_STATEMENT_TIMEOUT"),
     ],
 )
@@ -382,6 +391,24 @@ def test_a_run_that_waits_too_long_is_told(loaded: Stage) -> None:
 
     change(loaded.warehouse(), hold)
     assert loaded.pauses == []
+
+
+def test_a_reset_does_not_take_the_lock_from_those_who_wait(loaded: Stage) -> None:
+    waited = []
+    waiter = threading.Thread(
+        target=lambda: waited.append(change(loaded.warehouse(600), table("songs")))
+    )
+
+    def body(session: Any) -> None:
+        waiter.start()
+        assert loaded.double.wait_for_waiter(20)
+        reset(session)
+
+    change(loaded.warehouse(), body)
+    waiter.join()
+    assert [result.changed for result in waited] == [True]
+    assert loaded.pauses == []
+    assert loaded.double.texts("EXISTS staging.load_lock CASCADE") == []
 
 
 def test_nothing_is_sent_after_a_failed_copy(stage: Stage, lake: Path) -> None:

@@ -1,5 +1,22 @@
 -- What the platform asks of Redshift alone: its system views, and whether a COMMIT took effect.
 
+-- name: costs
+-- What the statements of a run's changes took, in microseconds, and what they gave back.
+SELECT
+    TRIM(query_label) AS query_label,
+    COUNT(*) AS queries,
+    SUM(elapsed_time) AS elapsed_time,
+    SUM(queue_time) AS queue_time,
+    SUM(execution_time) AS execution_time,
+    SUM(returned_rows) AS returned_rows,
+    SUM(returned_bytes) AS returned_bytes
+FROM sys_query_history
+WHERE
+    start_time >= CAST(:since AS TIMESTAMP)
+    AND SPLIT_PART(query_label, '/', 1) = :run_id
+    AND SPLIT_PART(query_label, '/', 2) <> ''
+GROUP BY TRIM(query_label);
+
 -- name: find_commit
 SELECT COUNT(*) AS found
 FROM staging.commits
@@ -10,11 +27,13 @@ DELETE FROM staging.commits
 WHERE committed_at < CAST(:before AS TIMESTAMP);
 
 -- name: last_copy
-SELECT PG_LAST_COPY_COUNT() AS row_count;
+SELECT
+    PG_LAST_COPY_ID() AS query_id,
+    PG_LAST_COPY_COUNT() AS row_count;
 
 -- name: load_errors
--- The lines that COPY refused in one session. Provisioned clusters and Serverless have this view;
--- users see their own rows.
+-- The lines that one COPY refused, by query_id, or all COPYs of a session, by session_id. Provisioned
+-- clusters and Serverless have this view; users see their own rows.
 SELECT DISTINCT
     TRIM(file_name) AS file_name,
     line_number,
@@ -22,11 +41,11 @@ SELECT DISTINCT
     TRIM(error_message) AS reason,
     CAST('' AS VARCHAR(1)) AS value
 FROM sys_load_error_detail
-WHERE session_id = :session_id AND start_time >= CAST(:since AS TIMESTAMP)
+WHERE :key_column = :key_value AND start_time >= CAST(:since AS TIMESTAMP)
 ORDER BY file_name, line_number, column_name;
 
 -- name: load_errors_provisioned
--- The same from the older table, which provisioned clusters have.
+-- The same from the older table, which provisioned clusters have; its columns are query and session.
 SELECT DISTINCT
     TRIM(filename) AS file_name,
     line_number,
@@ -34,40 +53,38 @@ SELECT DISTINCT
     TRIM(err_reason) AS reason,
     TRIM(raw_field_value) AS value
 FROM stl_load_errors
-WHERE session = :session_id AND starttime >= CAST(:since AS TIMESTAMP)
+WHERE :key_column = :key_value AND starttime >= CAST(:since AS TIMESTAMP)
 ORDER BY file_name, line_number, column_name;
 
 -- name: remember_commit
 INSERT INTO staging.commits (token, run_id, committed_at)
 VALUES (:token, :run_id, CAST(:committed_at AS TIMESTAMP));
 
--- name: session
--- The session's own number and the server's clock, by which its rows in the system views are found.
+-- name: scans
+-- What the statements of a run's changes read from tables.
 SELECT
-    PG_BACKEND_PID() AS session_id,
-    GETDATE() AS started_at;
-
--- name: session_costs
--- What the statements of one session took, in microseconds, and what they gave back.
-SELECT
-    COUNT(*) AS queries,
-    SUM(elapsed_time) AS elapsed_time,
-    SUM(queue_time) AS queue_time,
-    SUM(execution_time) AS execution_time,
-    SUM(returned_rows) AS returned_rows,
-    SUM(returned_bytes) AS returned_bytes
-FROM sys_query_history
-WHERE session_id = :session_id AND start_time >= CAST(:since AS TIMESTAMP);
-
--- name: session_scans
--- What the statements of one session read from tables.
-SELECT
+    TRIM(queries.query_label) AS query_label,
     SUM(steps.output_rows) AS scanned_rows,
     SUM(steps.output_bytes) AS scanned_bytes
 FROM sys_query_detail AS steps
 INNER JOIN sys_query_history AS queries
     ON steps.query_id = queries.query_id
 WHERE
-    queries.session_id = :session_id
-    AND queries.start_time >= CAST(:since AS TIMESTAMP)
-    AND TRIM(steps.step_name) = 'scan';
+    queries.start_time >= CAST(:since AS TIMESTAMP)
+    AND SPLIT_PART(queries.query_label, '/', 1) = :run_id
+    AND SPLIT_PART(queries.query_label, '/', 2) <> ''
+    AND TRIM(steps.step_name) = 'scan'
+GROUP BY TRIM(queries.query_label);
+
+-- name: schemas
+-- Which of the platform's schemas exist, in the order in which tables are searched for.
+SELECT nspname AS schema_name
+FROM pg_namespace
+WHERE nspname IN ('analytics', 'staging')
+ORDER BY nspname;
+
+-- name: session
+-- The session's own number and the server's clock, by which its rows in the system views are found.
+SELECT
+    PG_BACKEND_PID() AS session_id,
+    GETDATE() AS started_at;

@@ -116,10 +116,8 @@ def load_table(
         dg.Failure: the lake or the warehouse refuses, or lines do not fit; nothing was changed.
     """
     started = time.perf_counter()
-    sessions: list[Session] = []
 
     def body(session: Session) -> tuple[Result, dict[str, Any], Callable[[], dict[str, Any]]]:
-        sessions.append(session)  # a retry has one of its own
         result = load(session)
         sql = dg.MetadataValue.md(code_block(";\n\n".join(session.statements), "sql"))
         shown = show(session) if show else dict
@@ -135,10 +133,8 @@ def load_table(
     except (LakeError, WarehouseError) as error:
         # The engine has retried what may pass; the message says what helps.
         raise dg.Failure(str(error), allow_retries=False) from error
-    # The engine knows what the statements took only once they are committed.
-    costs = {f"engine/{name}": value for name, value in sessions[-1].costs().items()}
     seconds = round(time.perf_counter() - started, 3)
-    return result, {**shown(), **metadata, **costs, "seconds": seconds}
+    return result, {**shown(), **metadata, "seconds": seconds}
 
 
 def bad_lines_table(error: LoadError) -> dg.MetadataValue:

@@ -117,13 +117,6 @@ class Session(Protocol):
             LoadError: more lines than `max_errors` allows do not fit.
         """
 
-    def costs(self) -> dict[str, float | int]:
-        """Return what the transaction took, once it is committed; empty where it is not known.
-
-        Keys: `queries`, `elapsed_seconds`, `queue_seconds`, `execution_seconds`, `returned_rows`,
-        `returned_bytes`, `scanned_rows`, `scanned_bytes`.
-        """
-
 
 class Warehouse(Protocol):
     """An engine that holds the tables."""
@@ -146,4 +139,11 @@ class Warehouse(Protocol):
         """Allow the engine to stay connected between the transactions made within.
 
         For one run's work in one process; others may have to wait until its end.
+        """
+
+    def costs(self, run_id: str) -> dict[str, dict[str, float | int]]:
+        """Return what the transactions of a run that changed something took, by their label.
+
+        Empty where it is not known. Keys: `queries`, `elapsed_seconds`, `queue_seconds`,
+        `execution_seconds`, `returned_rows`, `returned_bytes`, `scanned_rows`, `scanned_bytes`.
         """

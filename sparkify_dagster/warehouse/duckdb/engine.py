@@ -122,10 +122,6 @@ class DuckDBSession:
                 if source.parts is None:
                     source.lake.refuse_changed(source.files)
 
-    def costs(self) -> dict[str, float | int]:
-        """Return nothing: DuckDB keeps no account of past statements."""
-        return {}
-
 
 class DuckDBWarehouse:
     """A DuckDB file that holds the tables."""
@@ -167,6 +163,10 @@ class DuckDBWarehouse:
         finally:
             self._keeps_open = False
             self._let_go()
+
+    def costs(self, run_id: str) -> dict[str, dict[str, float | int]]:
+        """Return nothing: DuckDB keeps no account of past statements."""
+        return {}
 
     def _let_go(self) -> None:
         if self._kept:

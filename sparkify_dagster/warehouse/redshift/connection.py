@@ -1,10 +1,12 @@
 """One connection to Redshift: logging in, sending a statement, and what an exception means."""
 
 import contextlib
+import datetime as dt
 import json
 import socket
 import ssl
 import struct
+import time
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -16,13 +18,16 @@ from redshift_connector.error import DataError, Error, NotSupportedError
 
 from sparkify_dagster.warehouse.base import Row, WarehouseError
 from sparkify_dagster.warehouse.redshift.errors import (
+    CANCELLED,
     ConnectionLost,
     ServerError,
     Unreachable,
 )
 from sparkify_dagster.warehouse.redshift.settings import RedshiftSettings
+from sparkify_dagster.warehouse.statements import literal, read_statement, render
 
 _NAME_LENGTH = 250  # of application_name
+_CLOCK_DRIFT = 2.0  # seconds that the two clocks may part in the course of a session
 _ANSWER_GRACE = 60  # seconds that an answer may take beyond the server's own timeouts
 # AWS refuses for the moment, or the cluster is pausing, resuming or being changed.
 _PASSING_AWS = {
@@ -42,8 +47,8 @@ _DRIVER_REFUSES = (DataError, NotSupportedError)
 class Connection:
     """A session of the server. Every exception it raises is a WarehouseError."""
 
-    def __init__(self, settings: RedshiftSettings, label: str) -> None:
-        """Log in.
+    def __init__(self, settings: RedshiftSettings, label: str, query_group: str) -> None:
+        """Log in, and set what holds for the whole session.
 
         Raises:
             Unreachable: no connection, for a reason that may pass.
@@ -69,13 +74,35 @@ class Connection:
             # The exception's own text could repeat what the driver was given.
             raise _connect_error(settings, self._password, error) from None
         longest = max(settings.statement_timeout, settings.lock_timeout)
-        self._driver._usock.settimeout(
-            longest + _ANSWER_GRACE if settings.statement_timeout else None
-        )
+        self._patience = longest + _ANSWER_GRACE if settings.statement_timeout else None
+        self._driver._usock.settimeout(self._patience)
         self._cursor = self._driver.cursor()
         # Parameters are marked ?, so that a % in a statement means nothing.
         self._cursor.paramstyle = "qmark"
         self.is_usable = True
+        try:
+            self._introduce(query_group, settings.statement_timeout)
+        except BaseException:
+            self.close()
+            raise
+
+    def _introduce(self, query_group: str, statement_timeout: int) -> None:
+        self.set_autocommit(True)
+        for setting in (
+            f"SET query_group TO {literal(query_group)}",
+            "SET timezone TO 'UTC'",
+            f"SET statement_timeout TO {statement_timeout * 1000}",
+        ):
+            self.send(setting, setting)
+        (found,) = self.query("redshift/session")
+        self.id = int(found["session_id"])
+        self._started: dt.datetime = found["started_at"]
+        self._clock = time.monotonic()
+
+    def server_time(self) -> dt.datetime:
+        """Return the time by the server's clock, a moment early; nothing is sent for it."""
+        passed = time.monotonic() - self._clock
+        return self._started + dt.timedelta(seconds=passed - _CLOCK_DRIFT)
 
     def set_autocommit(self, on: bool) -> None:
         """Make each statement its own transaction, or let the next one begin a longer one."""
@@ -96,6 +123,34 @@ class Connection:
             raise self._error(place, error) from None
         return int(self._cursor.rowcount)
 
+    def query(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
+        """Run the only statement of a section of `sql/`; return its rows by column name."""
+        file, _, section = name.rpartition("/")
+        self.send(f"sql/{file}.sql, {section}", render(read_statement(name), parameters))
+        return self.named_rows()
+
+    def lock(self, text: str, seconds: int) -> bool:
+        """Lock a table, waiting for those who hold it; tell whether it was got in time.
+
+        The wait is limited here: whether statement_timeout ends it on Redshift is not documented.
+        Given up, the session is at an end; the server notices when it gets the lock.
+        """
+        self._driver._usock.settimeout(seconds)
+        try:
+            self._cursor.execute(text)
+        except TimeoutError:
+            self.close()
+            return False
+        except Exception as error:
+            found = self._error(text, error)
+            if isinstance(found, ServerError) and found.sqlstate == CANCELLED:
+                return False
+            raise found from None
+        finally:
+            if self.is_usable:
+                self._driver._usock.settimeout(self._patience)
+        return True
+
     def rows(self) -> list[Row]:
         """Return the rows of the last statement; empty where it gives none."""
         if not self._cursor.description:
@@ -105,6 +160,11 @@ class Connection:
     def columns(self) -> list[str]:
         """Return the column names of the last statement."""
         return [column[0] for column in self._cursor.description or ()]
+
+    def named_rows(self) -> list[dict[str, Any]]:
+        """Return the rows of the last statement by column name."""
+        columns = self.columns()
+        return [dict(zip(columns, row, strict=True)) for row in self.rows()]
 
     def commit(self) -> None:
         """Commit.

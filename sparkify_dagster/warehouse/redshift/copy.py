@@ -19,7 +19,7 @@ from sparkify_dagster.warehouse.base import (
     WarehouseError,
 )
 from sparkify_dagster.warehouse.copy_statement import CopyStatement, parse_copy
-from sparkify_dagster.warehouse.redshift.errors import LOAD_FAILED, ServerError
+from sparkify_dagster.warehouse.redshift.errors import LOAD_FAILED, ServerError, failed_query
 from sparkify_dagster.warehouse.redshift.load_errors import Origins, Steps
 from sparkify_dagster.warehouse.redshift.uploads import PartSizes
 from sparkify_dagster.warehouse.scratch import scratch_folder
@@ -124,19 +124,25 @@ class Copier:
             self._session.send(f"sql/{self._step.copy}.sql", text)
         except ServerError as error:
             if LOAD_FAILED.search(error.message):
-                raise self._load_error(error, steps) from None
+                raise self._load_error(error, steps, load.urls) from None
             raise
-        self._result.rows += int(self._session.query("redshift/last_copy")[0]["row_count"])
+        copied = self._session.query("redshift/last_copy")[0]
+        self._result.rows += int(copied["row_count"])
         self._session.execute(self._step.insert)
         self._session.run(f"DROP TABLE {statement.target}")
         if left > 1:
-            self._result.rejected = self._origins.bad_lines(self._session.load_errors(), steps)
+            found = self._session.load_errors(copied["query_id"])
+            self._result.rejected += self._origins.bad_lines(found, steps, load.urls)
 
-    def _load_error(self, error: ServerError, steps: dict[str, Steps]) -> WarehouseError:
+    def _load_error(
+        self, error: ServerError, steps: dict[str, Steps], urls: list[str]
+    ) -> WarehouseError:
         # What a transaction left in the views is shown once it has ended.
         self._session.end()
-        bad_lines = self._origins.bad_lines(self._session.load_errors(), steps)
+        found = self._session.load_errors(failed_query(error))
+        bad_lines = self._origins.bad_lines(found, steps, urls)
         if bad_lines:
+            bad_lines = [*self._result.rejected, *bad_lines]
             return LoadError(self._step.table, bad_lines, _line_count(bad_lines))
         return WarehouseError(
             f"{error}\nWhich lines cannot be told: SYS_LOAD_ERROR_DETAIL and STL_LOAD_ERRORS show "

@@ -13,8 +13,8 @@ from typing import TypeVar
 from sparkify_dagster.lake.s3_prefix import S3Prefix
 from sparkify_dagster.warehouse.base import Result, Session, WarehouseError
 from sparkify_dagster.warehouse.redshift.connection import Connection
+from sparkify_dagster.warehouse.redshift.costs import read_costs
 from sparkify_dagster.warehouse.redshift.errors import (
-    CANCELLED,
     MISSING_RELATION,
     ServerError,
     passing_reason,
@@ -22,7 +22,6 @@ from sparkify_dagster.warehouse.redshift.errors import (
 from sparkify_dagster.warehouse.redshift.session import RedshiftSession
 from sparkify_dagster.warehouse.redshift.settings import RedshiftSettings
 from sparkify_dagster.warehouse.redshift.uploads import Uploads
-from sparkify_dagster.warehouse.statements import literal, read_statement
 
 _log = logging.getLogger(__name__)
 
@@ -32,12 +31,8 @@ _FIRST_PAUSE = 1.0  # seconds
 _LONGEST_PAUSE = 60.0
 _COMMITS_KEPT = dt.timedelta(days=7)
 _LOCK = "LOCK TABLE staging.load_lock"
-_FOUNDATION = (
-    "bookkeeping/schema_staging",
-    "bookkeeping/schema_analytics",
-    "bookkeeping/create_load_lock",
-    "bookkeeping/create_commits",
-)
+_SCHEMAS = ("staging", "analytics")
+_FOUNDATION = ("bookkeeping/create_load_lock", "bookkeeping/create_commits")
 # Another run created it between our look and our CREATE.
 _EXISTS_NOW = ("42P06", "42P07", "23505")
 
@@ -53,6 +48,10 @@ class RedshiftWarehouse:
         self.place = settings.place
         self._settings = settings
         self._pause = pause
+        self._keeps = False
+        self._idle: Connection | None = None  # the kept session, while no transaction uses it
+        self._since: dt.datetime | None = None  # by the server's clock
+        self._has_changed = False  # a transaction has committed something
         self._prefix = S3Prefix(settings.manifest_prefix, "SPARKIFY_MANIFEST_PREFIX")
 
     def transaction(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
@@ -71,37 +70,62 @@ class RedshiftWarehouse:
         """Run `body` on committed data, as it is at one moment; nothing it does stays."""
         return self._with_retries(lambda: self._look(body, label, run_id))
 
-    def kept_open(self) -> contextlib.AbstractContextManager[None]:
-        """Do nothing: every table has a session of its own, whose name says what it works for."""
-        return contextlib.nullcontext()
+    @contextlib.contextmanager
+    def kept_open(self) -> Iterator[None]:
+        """Keep one session for all transactions within; where it is lost, the next is kept."""
+        self._keeps = True
+        try:
+            yield
+        finally:
+            self._keeps = False
+            if self._idle:
+                self._idle.close()
+            self._idle = None
+
+    def costs(self, run_id: str) -> dict[str, dict[str, float | int]]:
+        """Return what the changes of a run took, as Redshift's system views say, by label.
+
+        Nothing is asked where nothing has changed; without the right to look, only warn.
+        """
+        if not self._has_changed:
+            return {}
+        try:
+            with self._connected("costs", run_id) as connection:
+                connection.set_autocommit(True)
+                return read_costs(connection, run_id, self._since or connection.server_time())
+        except WarehouseError as error:
+            _log.warning("the cost of the statements is not known: %s", error)
+            return {}
 
     def _change(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
         token = uuid.uuid4().hex
-        uploads = Uploads(self._prefix, f"{run_id}/{token}", self._settings.keep_manifests)
-        with self._session(label, run_id, uploads) as (connection, session):
+        with self._session(label, run_id, f"{run_id}/{token}") as (connection, session):
             self._take_turn(connection)
             result = body(session)
+            if not session.has_written:
+                return result
             now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
             session.execute(
                 "redshift/remember_commit", token=token, run_id=run_id, committed_at=now
             )
-            session.execute("redshift/forget_commits", before=now - _COMMITS_KEPT)
+            if not self._has_changed:
+                session.execute("redshift/forget_commits", before=now - _COMMITS_KEPT)
+            if self._keeps:
+                session.drop_temporary_tables()
             try:
                 connection.commit()
             except WarehouseError:
                 if not self._was_committed(token, label, run_id):
                     raise
-            else:
-                session.collect_costs()
+            self._has_changed = True
         return result
 
     def _look(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
-        uploads = Uploads(self._prefix, run_id, self._settings.keep_manifests)
-        with self._session(label, run_id, uploads) as (_, session):
+        with self._session(label, run_id, run_id) as (_, session):
             try:
                 return body(session)
             except ServerError as error:
-                if error.sqlstate in MISSING_RELATION:
+                if error.sqlstate in MISSING_RELATION and not passing_reason(error):
                     raise WarehouseError(
                         f"{self.place}: no warehouse yet ({error.message}); run the job "
                         "sparkify_etl first"
@@ -110,41 +134,49 @@ class RedshiftWarehouse:
 
     @contextlib.contextmanager
     def _session(
-        self, label: str, run_id: str, uploads: Uploads
+        self, label: str, run_id: str, folder: str
     ) -> Iterator[tuple[Connection, RedshiftSession]]:
-        """Open a session; whatever is not committed is rolled back."""
-        connection = self._connect(label, run_id)
+        """Begin what is to be one transaction; whatever is not committed is rolled back."""
+        uploads = Uploads(self._prefix, folder, self._settings.keep_manifests)
         try:
-            session = RedshiftSession(
-                self._settings, connection, lambda: self._connect(label, run_id), uploads
-            )
-            connection.set_autocommit(False)
-            yield connection, session
+            with self._connected(label, run_id) as connection:
+                session = RedshiftSession(
+                    self._settings,
+                    connection,
+                    lambda: Connection(self._settings, label, run_id),
+                    uploads,
+                    f"{run_id}/{label}",
+                )
+                connection.set_autocommit(False)
+                yield connection, session
+        finally:
+            uploads.remove()
+
+    @contextlib.contextmanager
+    def _connected(self, label: str, run_id: str) -> Iterator[Connection]:
+        """Lend the session that is kept, or a new one; it is left without a transaction."""
+        connection, self._idle = self._idle, None
+        if connection is None:
+            # A kept session works for the whole job, whose name comes first.
+            name = label.partition("/")[0] if self._keeps else label
+            connection = Connection(self._settings, name, run_id)
+            self._since = self._since or connection.server_time()
+        try:
+            yield connection
         except Exception:
             connection.rollback()
+            raise
+        except BaseException:
+            # An interrupted statement may still run: closing ends it, a ROLLBACK would wait.
+            connection.close()
             raise
         else:
             connection.rollback()
         finally:
-            # An interrupted statement may still run: closing ends it, a ROLLBACK would wait.
-            connection.close()
-            uploads.remove()
-
-    def _connect(self, label: str, run_id: str) -> Connection:
-        connection = Connection(self._settings, label)
-        try:
-            connection.set_autocommit(True)
-            for setting in (
-                f"SET query_group TO {literal(run_id)}",
-                "SET timezone TO 'UTC'",
-                "SET search_path TO analytics, staging",
-                f"SET statement_timeout TO {self._settings.statement_timeout * 1000}",
-            ):
-                connection.send(setting, setting)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+            if self._keeps and connection.is_usable and self._idle is None:
+                self._idle = connection
+            else:
+                connection.close()
 
     def _take_turn(self, connection: Connection) -> None:
         """Begin the transaction by waiting for the one of another run.
@@ -162,29 +194,26 @@ class RedshiftWarehouse:
             self._lock(connection)
 
     def _lock(self, connection: Connection) -> None:
-        settings = self._settings
-        limit = "SET statement_timeout TO"
-        connection.set_autocommit(True)
-        connection.send(limit, f"{limit} {settings.lock_timeout * 1000}")
-        connection.set_autocommit(False)
-        try:
-            connection.send(_LOCK, _LOCK)
-        except ServerError as error:
-            if error.sqlstate == CANCELLED:
-                raise WarehouseError(
-                    f"{self.place}: another run has held the warehouse for "
-                    f"{settings.lock_timeout} s (SPARKIFY_LOCK_TIMEOUT); run again when it has "
-                    "finished. A session left over from a run that died shows in SVV_TRANSACTIONS "
-                    "and is ended by PG_TERMINATE_BACKEND."
-                ) from None
-            raise
-        connection.send(limit, f"{limit} {settings.statement_timeout * 1000}")
+        if not connection.lock(_LOCK, self._settings.lock_timeout):
+            raise WarehouseError(
+                f"{self.place}: another run has held the warehouse for longer than "
+                f"SPARKIFY_LOCK_TIMEOUT ({self._settings.lock_timeout} s) or "
+                "REDSHIFT_STATEMENT_TIMEOUT allows; run again when it has finished. A session left "
+                "over from a run that died shows in SVV_TRANSACTIONS and is ended by "
+                "PG_TERMINATE_BACKEND."
+            )
 
     def _lay_foundation(self, connection: Connection) -> None:
-        """Create what the lock and the record of commits need, in a transaction of its own."""
+        """Create what the lock and the record of commits need, in a transaction of its own.
+
+        A schema is looked for first: CREATE SCHEMA IF NOT EXISTS takes the right to create schemas
+        even where there is nothing to do, and a loader may work in schemas that a DBA has made.
+        """
         try:
-            for name in _FOUNDATION:
-                connection.send(f"sql/{name}.sql", read_statement(name))
+            present = {row["schema_name"] for row in connection.query("redshift/schemas")}
+            missing = [f"bookkeeping/schema_{one}" for one in _SCHEMAS if one not in present]
+            for name in (*missing, *_FOUNDATION):
+                connection.query(name)
             connection.commit()
         except ServerError as error:
             connection.rollback()
@@ -199,10 +228,9 @@ class RedshiftWarehouse:
         Raises:
             WarehouseError: it cannot be told.
         """
-        uploads = Uploads(self._prefix, run_id, keep=True)
 
         def look() -> bool:
-            with self._session(label, run_id, uploads) as (connection, session):
+            with self._session(label, run_id, run_id) as (connection, session):
                 self._lock(connection)
                 return bool(session.query("redshift/find_commit", token=token)[0]["found"])
 

@@ -13,6 +13,17 @@ CANCELLED = "57014"
 
 _CLASS_CONNECTION = "08"
 _SERVER_CLOSES = ("57P01", "57P02", "57P03")
+# Each ends the transaction and is gone when that is done anew. The numbers are whole messages:
+# 1023 is a serializable isolation violation, 1018 a relation that another transaction dropped.
+_CONCURRENT = re.compile(
+    r"1023|1018"
+    r"|could not complete because of conflict with concurrent transaction.*"
+    r"|could not open relation with OID.*"
+    r"|table \S+ dropped by concurrent transaction.*",
+    re.IGNORECASE | re.DOTALL,
+)
+_DEADLOCK = "40P01"
+_QUERY = re.compile(r"query:\s*(\d+)")
 _THROTTLED = re.compile(r"SlowDown|reduce your request rate|Status 503", re.IGNORECASE)
 _REMEDIES = (
     (
@@ -32,6 +43,10 @@ _REMEDIES = (
     (
         r"PermanentRedirect|Status 301|must be addressed using",
         "The bucket is in another region than COPY was told.",
+    ),
+    (
+        r"permission denied for database",
+        "Let an admin run `sparkify grants --loader USER` first, which makes the schemas.",
     ),
     (r"permission denied", "The database user lacks a right; its owner has to GRANT it."),
 )
@@ -67,11 +82,17 @@ def passing_reason(error: WarehouseError) -> str:
     if isinstance(error, ServerError):
         if error.sqlstate.startswith(_CLASS_CONNECTION) or error.sqlstate in _SERVER_CLOSES:
             return "the cluster is restarting or resuming"
-        if error.sqlstate == "XX000" and error.message.strip() == "1023":
+        if error.sqlstate == _DEADLOCK or _CONCURRENT.fullmatch(error.message.strip()):
             return "another transaction changed the same tables"
         if error.sqlstate == "XX000" and _THROTTLED.search(error.message + error.detail):
             return "S3 throttles requests"
     return ""
+
+
+def failed_query(error: ServerError) -> int | None:
+    """Return the number of the query that failed, where the error's detail says it."""
+    found = _QUERY.search(error.detail)
+    return int(found[1]) if found else None
 
 
 def _remedy(sqlstate: str, text: str) -> str:

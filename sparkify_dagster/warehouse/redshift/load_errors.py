@@ -11,11 +11,15 @@ from sparkify_dagster.lake.base import Lake, LakeError, SourceFile
 from sparkify_dagster.lake.objects import decompress, split_objects
 from sparkify_dagster.warehouse.base import SHOWN_LINES, BadLine, WarehouseError
 from sparkify_dagster.warehouse.redshift.connection import Connection
-from sparkify_dagster.warehouse.statements import read_statement, render
+from sparkify_dagster.warehouse.statements import Keyword
 
 _log = logging.getLogger(__name__)
 
-_VIEWS = ("redshift/load_errors", "redshift/load_errors_provisioned")
+# Their columns for the number of a query and of a session.
+_VIEWS = {
+    "redshift/load_errors": ("query_id", "session_id"),
+    "redshift/load_errors_provisioned": ("query", "session"),
+}
 _URL_BYTES = 256  # that the views keep of a file's address
 _VALUE_LENGTH = 100
 
@@ -23,19 +27,23 @@ Steps = Sequence[str | int]  # keys and indices from an object's top to a value
 
 
 def read_load_errors(
-    connection: Connection, session_id: int, since: datetime
+    connection: Connection, query_id: int | None, session_id: int, since: datetime
 ) -> list[dict[str, Any]]:
-    """Return what COPY refused in a session since a time; empty where neither view may be read."""
+    """Return what a COPY refused; where a view has nothing under its id, what its session did.
+
+    Only what happened since a time counts. Empty where neither view may be read.
+    """
     connection.set_autocommit(True)
-    for view in _VIEWS:
-        text = render(read_statement(view), {"session_id": session_id, "since": since})
+    for view, columns in _VIEWS.items():
         try:
-            connection.send(f"sql/{view}.sql", text)
+            for column, value in zip(columns, (query_id, session_id), strict=True):
+                key = {"key_column": Keyword(column), "key_value": value, "since": since}
+                if found := connection.query(view, **key):
+                    return found
         except WarehouseError as error:
             _log.warning("the lines that COPY refused cannot be read: %s", error)
-            continue
-        columns = connection.columns()
-        return [dict(zip(columns, row, strict=True)) for row in connection.rows()]
+        else:
+            return []
     return []
 
 
@@ -55,18 +63,22 @@ class Origins:
         self._parts[_kept(url)] = origins
 
     def bad_lines(
-        self, found: Sequence[Mapping[str, Any]], steps: Mapping[str, Steps]
+        self,
+        found: Sequence[Mapping[str, Any]],
+        steps: Mapping[str, Steps],
+        urls: Sequence[str],
     ) -> list[BadLine]:
         """Return rows of the views as lines of source files, in their order.
 
         The newer view does not hold the refused value; for the lines that are shown it is read
         from the file, at the column's `steps`.
         """
+        read = {_kept(url) for url in urls}
         places = []
         for row in found:
             place = self._place(row["file_name"], int(row["line_number"]))
             # Another COPY of the session may have left rows too.
-            if place is not None:
+            if place is not None and row["file_name"] in read:
                 places.append((*place, row["column_name"], row["reason"], row["value"]))
         lines = []
         for number, (file, line, column, reason, value) in enumerate(sorted(places)):

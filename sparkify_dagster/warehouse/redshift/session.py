@@ -1,7 +1,6 @@
 """One open transaction on Redshift."""
 
-import datetime as dt
-import logging
+import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any
@@ -12,17 +11,19 @@ from sparkify_dagster.warehouse.redshift.copy import copy
 from sparkify_dagster.warehouse.redshift.load_errors import read_load_errors
 from sparkify_dagster.warehouse.redshift.settings import RedshiftSettings
 from sparkify_dagster.warehouse.redshift.uploads import Uploads
-from sparkify_dagster.warehouse.statements import read_statements, render
-
-_log = logging.getLogger(__name__)
+from sparkify_dagster.warehouse.statements import literal, read_statements, render
 
 # The protocol counts a statement's parameters in 16 bits; a statement may have 16 MB.
 _PARAMETERS = 30_000
-_MICROSECONDS = 1_000_000
+# What a statement is, past the comment that it may begin with.
+_WORDS = r"(?:--[^\n]*\n|\s)*"
+_READS = re.compile(_WORDS + r"(SELECT|WITH|SHOW|SET|EXPLAIN)\b", re.IGNORECASE)
+_TEMPORARY = re.compile(_WORDS + r"CREATE TEMP TABLE (\w+)", re.IGNORECASE)
+_DROP = re.compile(_WORDS + r"DROP TABLE (\w+)$", re.IGNORECASE)
 
 
 class RedshiftSession:
-    """One open transaction on a connection of its own."""
+    """One open transaction."""
 
     def __init__(
         self,
@@ -30,14 +31,18 @@ class RedshiftSession:
         connection: Connection,
         connect: Callable[[], Connection],
         uploads: Uploads,
+        label: str,
     ) -> None:
         self.statements: list[str] = []
+        self.has_written = False
         self.settings = settings
         self.uploads = uploads
         self._connection = connection
         self._connect = connect
-        self._costs: dict[str, float | int] = {}
-        self._id, self._since = self._find_itself()
+        self._label = label
+        self._has_ended = False
+        self._temporary: dict[str, None] = {}  # tables, as a set that keeps their order
+        self._since = connection.server_time()
 
     def execute(self, name: str, **parameters: Any) -> int:
         """Run a section of `sql/`; return the number of rows its last statement changed."""
@@ -50,8 +55,7 @@ class RedshiftSession:
     def query(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
         """Run the query of a section of `sql/` and return its rows by column name."""
         self.execute(name, **parameters)
-        columns = self._connection.columns()
-        return [dict(zip(columns, row, strict=True)) for row in self._connection.rows()]
+        return self._connection.named_rows()
 
     def run(self, text: str) -> list[Row]:
         """Run a trivial statement given as text; return its rows."""
@@ -59,7 +63,13 @@ class RedshiftSession:
         return self._connection.rows()
 
     def select(self, text: str, limit: int, seconds: int) -> tuple[list[str], list[Row]]:
-        """Run a query that a person wrote; return column names and rows."""
+        """Run a query that a person wrote; return column names and rows.
+
+        It may name a table without its schema. Our own statements never do: Redshift refuses a
+        search_path with a schema that does not exist, so none is set before the first load.
+        """
+        if schemas := [row["schema_name"] for row in self.query("redshift/schemas")]:
+            self.run(f"SET search_path TO {', '.join(schemas)}")
         self.send("the time limit", f"SET statement_timeout TO {seconds * 1000}")
         self.send("the query", text)
         return self._connection.columns(), self._connection.rows()[:limit]
@@ -67,14 +77,39 @@ class RedshiftSession:
     def send(self, place: str, text: str) -> int:
         """Run a statement; return the number of rows it changed. `place` is named in errors."""
         self.statements.append(text)
-        return self._connection.send(place, text)
+        if not _READS.match(text):
+            if found := _TEMPORARY.match(text):
+                self._temporary[found[1]] = None
+            elif found := _DROP.match(text):
+                self._temporary.pop(found[1], None)
+            else:
+                self._write()
+        return self._send(place, text)
+
+    def _send(self, place: str, text: str, values: Sequence[Any] | None = None) -> int:
+        if self._has_ended:
+            raise WarehouseError(f"{place}: the transaction has ended; nothing more is sent in it")
+        return self._connection.send(place, text, values)
+
+    def _write(self) -> None:
+        """Note that there is something to commit, and by which label its cost is found."""
+        if not self.has_written:
+            self.has_written = True
+            label = f"SET LOCAL query_group TO {literal(self._label)}"
+            self._send(label, label)
+
+    def drop_temporary_tables(self) -> None:
+        """Drop what would be in the way of the next transaction of a kept session."""
+        if self._temporary:
+            self.run(f"DROP TABLE {', '.join(self._temporary)}")
 
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
         """Insert rows from Python, some thousands a statement."""
+        self._write()
         marks = f"({', '.join('?' * len(columns))})"
         remaining = iter(rows)
         while chunk := list(islice(remaining, _PARAMETERS // len(columns))):
-            self._connection.send(
+            self._send(
                 f"INSERT INTO {table}",
                 f"INSERT INTO {table} ({', '.join(columns)}) VALUES "  # noqa: S608 - own names
                 + ", ".join([marks] * len(chunk)),
@@ -93,42 +128,16 @@ class RedshiftSession:
     def end(self) -> None:
         """Roll back; the session sends nothing more after that."""
         self._connection.rollback()
-        self._connection.is_usable = False
+        self._has_ended = True
 
-    def load_errors(self) -> list[dict[str, Any]]:
-        """Return what COPY refused in this session, from the system views.
+    def load_errors(self, query_id: int | None) -> list[dict[str, Any]]:
+        """Return what a COPY refused, from the system views; where they do not know it by its id,
+        what was refused in this session.
 
         A connection of its own asks them: one view may be denied, which would end a transaction.
         """
         connection = self._connect()
         try:
-            return read_load_errors(connection, self._id, self._since)
+            return read_load_errors(connection, query_id, self._connection.id, self._since)
         finally:
             connection.close()
-
-    def costs(self) -> dict[str, float | int]:
-        """Return what the statements took, as Redshift's system views say; empty before the commit.
-
-        What this user may not see is left out.
-        """
-        return dict(self._costs)
-
-    def collect_costs(self) -> None:
-        """Read the costs after the commit; without the right to do so, only warn."""
-        self._connection.set_autocommit(True)
-        for name in ("redshift/session_costs", "redshift/session_scans"):
-            try:
-                found = self.query(name, session_id=self._id, since=self._since)[0]
-            except WarehouseError as error:
-                _log.warning("the cost of the statements is not known: %s", error)
-                continue
-            for key, value in found.items():
-                if key.endswith("_time"):
-                    seconds = float(value or 0) / _MICROSECONDS
-                    self._costs[f"{key.removesuffix('_time')}_seconds"] = seconds
-                else:
-                    self._costs[key] = int(value or 0)
-
-    def _find_itself(self) -> tuple[int, dt.datetime]:
-        found = self.query("redshift/session")[0]
-        return int(found["session_id"]), found["started_at"]
