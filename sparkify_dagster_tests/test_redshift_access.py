@@ -13,6 +13,7 @@ import pytest
 from redshift_connector.iam_helper import IamHelper
 
 from sparkify_dagster.warehouse.base import WarehouseError
+from sparkify_dagster_tests.redshift_double import Counts
 from sparkify_dagster_tests.redshift_stage import (
     AWS_KEY,
     PASSWORD,
@@ -198,11 +199,38 @@ def test_the_main_job_on_the_wire(
     assert_same_tables(stage, duckdb_tables(tmp_path, sample_lake))
     names = set(stage.double.texts("SET query_group TO"))
     assert len(names) == 1
+    assert stage.double.counts.sessions == 1
     left = told(tmp_path / "dagster_home", result)
     assert b"staging_events" in left
-    assert b"engine/scanned_rows" in left  # the cost of an asset is a plot in the UI
+    assert b"engine/elapsed_seconds" in left  # the cost of an asset is a plot in the UI
     for word in (PASSWORD, AWS_KEY, TOKEN):
         assert word.encode() not in left
+
+
+def test_what_a_run_asks_of_redshift(
+    stage: Stage, s3_url: str, sample_lake: Path, run_command: Run
+) -> None:
+    """A round trip each, every table and check included: a run that asks more has to say why."""
+    stage.bucket.put_folder(sample_lake)
+    days = sorted(sample_lake.glob("log_data/*/*/*.json"))
+    names = [path.relative_to(sample_lake).as_posix() for path in days]
+
+    def asked() -> Counts:
+        before = stage.double.counts
+        result = run_command(*JOB, **environment(stage, s3_url))
+        assert result.returncode == 0, result.stdout + result.stderr
+        return stage.double.counts - before
+
+    stage.bucket.remove(names[-1])
+    asked()
+    nothing_new = asked()
+    assert (nothing_new.sessions, nothing_new.commits, nothing_new.copies) == (1, 0, 0)
+    assert nothing_new.system_views == 0
+    assert nothing_new.statements <= 190
+    stage.bucket.put(names[-1], days[-1].read_bytes())
+    new_day = asked()
+    assert (new_day.sessions, new_day.copies) == (1, 1)
+    assert new_day.statements <= 340
 
 
 @pytest.mark.parametrize(
@@ -228,16 +256,16 @@ def test_a_run_that_cannot_log_in_tells_no_secret(
 
 
 def test_the_cluster_suite_is_rehearsed(stage: Stage, s3_url: str, run_command: Run) -> None:
-    """What `make test-redshift` does on a cluster; whether it holds there, only a cluster tells."""
+    """What `make test-redshift` does around the suite, which `make test` runs on the doubles."""
 
     def suite(**changes: str) -> subprocess.CompletedProcess[str]:
         variables = environment(stage, s3_url) | changes
         words = "manifests_and_parts or insert_takes or number_too_large or costs"
         return run_command(*SUITE, CLUSTER, "-k", words, **variables)
 
-    unasked = suite()
-    assert unasked.returncode == 5
-    assert "not run: no cluster is given" in unasked.stdout
+    unnamed = suite(SPARKIFY_TEST_REDSHIFT="yes", SPARKIFY_MANIFEST_PREFIX="")
+    assert unnamed.returncode == 5
+    assert "not run: no cluster is given" in unnamed.stdout
     asked = suite(SPARKIFY_TEST_REDSHIFT="yes")
     assert asked.returncode == 0, asked.stdout
     assert "3 passed" in asked.stdout

@@ -1,12 +1,13 @@
-"""The suite on a real cluster, only when asked for: see `make test-redshift`.
+"""The suite on a real cluster when asked for, `make test-redshift`; else on doubles in its place.
 
 Schemas and objects on S3 are its own: it refuses a database that has such schemas, and removes
 what it made.
 """
 
 import os
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from sparkify_dagster.lake.s3_prefix import S3Prefix
 from sparkify_dagster.warehouse.base import Session
 from sparkify_dagster.warehouse.redshift.connection import Connection
 from sparkify_dagster.warehouse.redshift.engine import RedshiftWarehouse
-from sparkify_dagster.warehouse.redshift.settings import load_redshift_settings
+from sparkify_dagster.warehouse.redshift.settings import RedshiftSettings, load_redshift_settings
+from sparkify_dagster_tests.redshift_stage import open_stage, s3_url
 from sparkify_dagster_tests.redshift_suite import (
     expected,
     small_lake,
@@ -39,6 +41,7 @@ from sparkify_dagster_tests.redshift_suite import (
 
 __all__ = [
     "expected",
+    "s3_url",
     "small_lake",
     "test_a_bad_line_is_named_as_duckdb_names_it",
     "test_a_malformed_line_is_named",
@@ -56,15 +59,17 @@ __all__ = [
     "test_two_runs_take_turns",
 ]
 
-pytestmark = pytest.mark.redshift
-
+IS_ASKED = os.environ.get("SPARKIFY_TEST_REDSHIFT") == "yes"
+pytestmark = [pytest.mark.redshift] * IS_ASKED
+PREFIX = "SPARKIFY_MANIFEST_PREFIX"
 # Tests see nothing of the environment they are started in; this is for the cluster.
 GIVEN = {
-    name: value for name, value in os.environ.items() if name.startswith(("REDSHIFT_", "AWS_"))
+    name: value
+    for name, value in os.environ.items()
+    if name.startswith(("REDSHIFT_", "AWS_")) or name == PREFIX
 }
-PREFIX = os.environ.get("SPARKIFY_MANIFEST_PREFIX", "")
 
-if os.environ.get("SPARKIFY_TEST_REDSHIFT") != "yes" or not PREFIX:
+if IS_ASKED and not GIVEN.get(PREFIX):
     pytest.skip(
         "not run: no cluster is given (make test-redshift with REDSHIFT_... and "
         "SPARKIFY_MANIFEST_PREFIX)",
@@ -76,7 +81,7 @@ class ClusterBucket:
     """What the suite puts on S3."""
 
     def __init__(self, root: str) -> None:
-        self._objects = S3Prefix(root, "SPARKIFY_MANIFEST_PREFIX")
+        self._objects = S3Prefix(root, PREFIX)
 
     def put(self, name: str, content: bytes) -> None:
         self._objects.put(f"lake/{name}", content)
@@ -101,18 +106,25 @@ class ClusterBucket:
 
 
 class ClusterStage:
-    """A real cluster and a lake of its own."""
+    """A cluster, or what stands in for it, and a lake of its own."""
 
-    def __init__(self, root: str) -> None:
-        self._root = root
-        self.bucket = ClusterBucket(root)
-        self.lake = S3Lake(f"{root}/lake")
+    def __init__(self, given: Mapping[str, str]) -> None:
+        self._given = given
+        self._root = f"{given[PREFIX].rstrip('/')}/sparkify-test-{uuid.uuid4().hex[:8]}"
+        self.bucket = ClusterBucket(self._root)
+        self.lake = S3Lake(f"{self._root}/lake")
+        self.pauses: list[float] = []
+
+    def _settings(self, lock_timeout: int, **changes: str) -> RedshiftSettings:
+        environment = {**self._given, PREFIX: f"{self._root}/manifests", **changes}
+        return load_redshift_settings(f"{self._root}/lake", lock_timeout, environment)
 
     def warehouse(self, lock_timeout: int = 300, **changes: str) -> RedshiftWarehouse:
-        environment = {**GIVEN, "SPARKIFY_MANIFEST_PREFIX": f"{self._root}/manifests", **changes}
-        return RedshiftWarehouse(
-            load_redshift_settings(f"{self._root}/lake", lock_timeout, environment)
-        )
+        return RedshiftWarehouse(self._settings(lock_timeout, **changes), self._pause)
+
+    def _pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        time.sleep(seconds)
 
     def rows(self, table: str, columns: str = "*") -> list[tuple[Any, ...]]:
         def body(session: Session) -> list[tuple[Any, ...]]:
@@ -122,10 +134,7 @@ class ClusterStage:
 
     def send(self, *statements: str) -> list[tuple[Any, ...]]:
         """Run statements past the engine; return the rows of the last."""
-        settings = load_redshift_settings(
-            f"{self._root}/lake", 1, {**GIVEN, "SPARKIFY_MANIFEST_PREFIX": self._root}
-        )
-        connection = Connection(settings, "test")
+        connection = Connection(self._settings(1), "test")
         try:
             connection.set_autocommit(True)
             for statement in statements:
@@ -140,10 +149,22 @@ DROP = ("DROP SCHEMA IF EXISTS analytics CASCADE", "DROP SCHEMA IF EXISTS stagin
 
 
 @pytest.fixture
-def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[ClusterStage]:
-    for name, value in GIVEN.items():
-        monkeypatch.setenv(name, value)
-    stage = ClusterStage(f"{PREFIX.rstrip('/')}/sparkify-test-{uuid.uuid4().hex[:8]}")
+def given(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Mapping[str, str]]:
+    """Return what leads to the cluster, or to the doubles."""
+    if IS_ASKED:
+        for name, value in GIVEN.items():
+            monkeypatch.setenv(name, value)
+        yield GIVEN
+    else:
+        with open_stage(request.getfixturevalue("s3_url"), monkeypatch) as doubles:
+            yield doubles.environment()
+
+
+@pytest.fixture
+def stage(given: Mapping[str, str]) -> Iterator[ClusterStage]:
+    stage = ClusterStage(given)
     found = [name for (name,) in stage.send(SCHEMAS)]
     if found:
         pytest.exit(f"the database already has {' and '.join(found)}: give an empty one", 2)
