@@ -6,7 +6,7 @@ export DAGSTER_HOME ?= $(CURDIR)/.dagster
 export DAGSTER_DISABLE_TELEMETRY := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help run ui test chromium test-ui test-redshift screenshots lint bench bench-day lock clean
+.PHONY: help run ui test chromium test-ui smoke-redshift test-redshift screenshots lint bench bench-day lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -56,7 +56,11 @@ test-ui: chromium $(VENV)/.dev  ## the UI in a real browser (Debian: apt-get ins
 screenshots: chromium $(VENV)/.dev  ## the browser test, writing the pictures of the README anew
 	SPARKIFY_SCREENSHOTS=1 $(BIN)/python -m pytest -m browser sparkify_dagster_tests/test_ui.py
 
-test-redshift: $(VENV)/.dev  ## the Redshift suite on a real cluster: REDSHIFT_... and SPARKIFY_MANIFEST_PREFIX name it
+smoke-redshift: $(VENV)/.run  ## first contact with a real cluster, its database empty (5 minutes, under a dollar); writes redshift-smoke.md
+	@$(BIN)/python -m sparkify_dagster_tests.smoke
+
+test-redshift: $(VENV)/.dev  ## the Redshift suite on a real cluster (about 45 minutes, 3 dollars): REDSHIFT_... and SPARKIFY_MANIFEST_PREFIX name it
+	@echo "About 45 minutes; on Redshift Serverless with 8 RPU about 3 dollars. Estimated, not measured."
 	SPARKIFY_TEST_REDSHIFT=yes $(BIN)/python -m pytest -rs -m redshift sparkify_dagster_tests/test_redshift_cluster.py || test $$? -eq 5
 
 lint: $(VENV)/.dev  ## style, types, layers, layout of sql/
