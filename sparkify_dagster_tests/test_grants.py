@@ -8,15 +8,17 @@ from click.testing import CliRunner, Result
 
 from sparkify_dagster.access import NAMES, PERSONAL
 from sparkify_dagster.cli import main
-from sparkify_dagster.loading.schema import prepare
+from sparkify_dagster.loading.schema import prepare, reset
 from sparkify_dagster.loading.version import views
 from sparkify_dagster.settings import load_settings
 from sparkify_dagster.tables import TABLES, USERS
 from sparkify_dagster.warehouse import open_warehouse
+from sparkify_dagster.warehouse.base import WarehouseError
 from sparkify_dagster.warehouse.columns import created_name
 from sparkify_dagster.warehouse.statements import read_statement
 from sparkify_dagster_tests.access_double import AccessDouble, access_double
 from sparkify_dagster_tests.redshift_double import Fault
+from sparkify_dagster_tests.redshift_stage import Step
 
 MASK = "MASKING POLICY sparkify_hidden_name"
 OTHERS = ", ".join(
@@ -125,6 +127,38 @@ def test_what_grants_lays_belongs_to_the_loader(double: AccessDouble) -> None:
     assert not [text for text in double.changes()[-20:] if "awsuser" in text and "OWNER" in text]
 
 
+def as_loader(double: AccessDouble, monkeypatch: pytest.MonkeyPatch, body: Step) -> None:
+    """Run a transaction as a user who has the loader's role and no right on the database."""
+    double.passwords["dagster"] = "Loader-secret-1"
+    monkeypatch.setenv("REDSHIFT_USER", "dagster")
+    monkeypatch.setenv("REDSHIFT_PASSWORD", double.passwords["dagster"])
+    open_warehouse(load_settings()).transaction(body, "test", "run")
+
+
+def test_a_loader_needs_no_right_on_the_database(
+    double: AccessDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(
+        WarehouseError, match=r"(?s)permission denied for database.*grants --loader"
+    ):
+        as_loader(double, monkeypatch, prepare)
+    monkeypatch.setenv("REDSHIFT_USER", double.user)
+    monkeypatch.setenv("REDSHIFT_PASSWORD", double.password)
+    fine("--loader", "dagster")
+    as_loader(double, monkeypatch, prepare)
+    as_loader(double, monkeypatch, lambda session: session.run("ANALYZE staging.commits"))
+
+
+def test_a_loader_goes_on_with_what_the_admin_has_loaded(
+    filled: AccessDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fine("--names", "show", "--loader", "dagster")
+    as_loader(filled, monkeypatch, lambda session: session.run("ANALYZE analytics.songs"))
+    add = "ALTER TABLE analytics.songs ADD COLUMN mood VARCHAR(16)"
+    as_loader(filled, monkeypatch, lambda session: session.run(add))
+    as_loader(filled, monkeypatch, reset)
+
+
 @pytest.mark.parametrize("names", NAMES)
 def test_second_run_changes_nothing(filled: AccessDouble, names: str) -> None:
     fine("--names", names, *USERS_OPTIONS)
@@ -197,7 +231,7 @@ def test_a_refusal_changes_nothing(filled: AccessDouble) -> None:
     result = grants()
     assert result.exit_code == 1
     assert "No right was changed." in result.output
-    assert "sql/access/mask_attach.sql: permission denied" in result.output
+    assert "sql/access.sql, mask_attach: permission denied" in result.output
     assert "superuser" in result.output
     assert filled.rights() == before
     result = grants("--analyst", "nobody")

@@ -134,7 +134,7 @@ class ClusterStage:
 
     def send(self, *statements: str) -> list[tuple[Any, ...]]:
         """Run statements past the engine; return the rows of the last."""
-        connection = Connection(self._settings(1), "test")
+        connection = Connection(self._settings(1), "test", "test")
         try:
             connection.set_autocommit(True)
             for statement in statements:

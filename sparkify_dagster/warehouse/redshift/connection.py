@@ -125,8 +125,7 @@ class Connection:
 
     def query(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
         """Run the only statement of a section of `sql/`; return its rows by column name."""
-        file, _, section = name.rpartition("/")
-        self.send(f"sql/{file}.sql, {section}", render(read_statement(name), parameters))
+        self.send(place_of(name), render(read_statement(name), parameters))
         return self.named_rows()
 
     def lock(self, text: str, seconds: int) -> bool:
@@ -214,6 +213,12 @@ class Connection:
             )
         # Whatever else the driver raises while it reads an answer, the answer was cut off.
         return ConnectionLost(f"{place}: the connection to {self.place} was lost")
+
+
+def place_of(name: str) -> str:
+    """Return where a section of `sql/` stands, for errors."""
+    file, _, section = name.rpartition("/")
+    return f"sql/{file}.sql, {section}"
 
 
 def _plain(value: Any) -> Any:

@@ -19,6 +19,7 @@ from sparkify_dagster.warehouse.base import (
     WarehouseError,
 )
 from sparkify_dagster.warehouse.copy_statement import CopyStatement, parse_copy
+from sparkify_dagster.warehouse.redshift.connection import place_of
 from sparkify_dagster.warehouse.redshift.errors import LOAD_FAILED, ServerError, failed_query
 from sparkify_dagster.warehouse.redshift.load_errors import Origins, Steps
 from sparkify_dagster.warehouse.redshift.uploads import PartSizes
@@ -121,7 +122,7 @@ class Copier:
         steps = self._steps(statement)
         self._session.execute(self._step.landing, source_file=load.source_file)
         try:
-            self._session.send(f"sql/{self._step.copy}.sql", text)
+            self._session.send(place_of(self._step.copy), text)
         except ServerError as error:
             if LOAD_FAILED.search(error.message):
                 raise self._load_error(error, steps, load.urls) from None

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any
 
 from sparkify_dagster.warehouse.base import CopyResult, CopySource, CopyStep, Row, WarehouseError
-from sparkify_dagster.warehouse.redshift.connection import Connection
+from sparkify_dagster.warehouse.redshift.connection import Connection, place_of
 from sparkify_dagster.warehouse.redshift.copy import copy
 from sparkify_dagster.warehouse.redshift.load_errors import read_load_errors
 from sparkify_dagster.warehouse.redshift.settings import RedshiftSettings
@@ -47,9 +47,8 @@ class RedshiftSession:
     def execute(self, name: str, **parameters: Any) -> int:
         """Run a section of `sql/`; return the number of rows its last statement changed."""
         changed = -1
-        file, _, section = name.rpartition("/")
         for text in read_statements(name):
-            changed = self.send(f"sql/{file}.sql, {section}", render(text, parameters))
+            changed = self.send(place_of(name), render(text, parameters))
         return changed
 
     def query(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
