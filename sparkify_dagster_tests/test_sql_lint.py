@@ -54,7 +54,6 @@ VALUES = {
     "committed_at": "2018-11-01 00:00:00",
     "before": "2018-11-01 00:00:00",
     "since": "2018-11-01 00:00:00",
-    "session_id": 20001,
     "token": "3a",
     "source_file": "log_data/2018/11/2018-11-01-events.json",
     "manifest": "s3://bucket/manifests/1.manifest",
@@ -65,6 +64,9 @@ VALUES = {
     "user": Keyword('"ann"'),
     "tables": Keyword("analytics.songs, analytics.time"),
     "column": Keyword("first_name"),
+    "relation": Keyword("analytics.songs"),
+    "key_column": Keyword("line_number"),
+    "key_value": 7,
     "columns": Keyword("user_id, level"),
 }
 
