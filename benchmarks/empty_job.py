@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from sparkify_dagster.tables import FILE_CHECKS, TABLES
+from sparkify_dagster.tables import LOAD_CHECKS, TABLES
 
 # Table: checks yielded by the asset itself, checks in a step of their own.
 SHAPE = {
-    table.name: (len(FILE_CHECKS) * (table.group == "staging"), len(table.checks))
+    table.name: (len(LOAD_CHECKS.get(table.name, ())), len(table.checks))
     for table in TABLES.values()
 }
 DEPENDENCIES = {

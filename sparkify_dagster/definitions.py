@@ -1,49 +1,58 @@
 """The front door: everything Dagster is told about the platform."""
 
-import gc
-import warnings
-
 import dagster as dg
 
-# Dagster's classes live as long as the process: garbage collection need not visit them each time.
-gc.freeze()
-
-# Single-run backfills are marked beta in Dagster 1.13 and warn once per asset.
-warnings.filterwarnings("ignore", category=dg.BetaWarning)
-
-from sparkify_dagster.assets.analytics import ANALYTICS_ASSETS, listening_report
-from sparkify_dagster.assets.lake import LAKE_ASSETS
-from sparkify_dagster.assets.staging import staging_events, staging_songs
-from sparkify_dagster.assets.star import STAR_ASSETS
+from sparkify_dagster.assets.analytics import build_analytics_asset, build_report
+from sparkify_dagster.assets.lake import build_lake_assets
+from sparkify_dagster.assets.staging import build_staging_events, build_staging_songs
+from sparkify_dagster.assets.star import build_star_asset
 from sparkify_dagster.automation.alerts import alert_sensors
-from sparkify_dagster.automation.history import write_history_without_waiting
-from sparkify_dagster.automation.jobs import reset_warehouse, sparkify_etl
-from sparkify_dagster.automation.schedules import nightly
-from sparkify_dagster.automation.sensors import LAKE_SENSORS
-from sparkify_dagster.checks.tables import TABLE_CHECKS
-from sparkify_dagster.resources import LakeResource, RendererResource, WarehouseResource
-from sparkify_dagster.settings import load_settings
-
-write_history_without_waiting()
-
-defs = dg.Definitions(
-    assets=[
-        *LAKE_ASSETS,
-        staging_events,
-        staging_songs,
-        *STAR_ASSETS,
-        *ANALYTICS_ASSETS,
-        listening_report,
-    ],
-    asset_checks=TABLE_CHECKS,
-    jobs=[sparkify_etl, reset_warehouse],
-    sensors=[*LAKE_SENSORS, *alert_sensors(load_settings())],
-    schedules=[nightly],
-    resources={
-        "warehouse": WarehouseResource(),
-        "lake": LakeResource(),
-        "renderer": RendererResource(),
-    },
-    # One process owns the DuckDB file, and a step in a process of its own would cost 3 s.
-    executor=dg.in_process_executor,
+from sparkify_dagster.automation.jobs import (
+    build_prune_history,
+    reset_warehouse,
+    sparkify_etl,
 )
+from sparkify_dagster.automation.retries import build_retry_sensor
+from sparkify_dagster.automation.schedules import build_schedules
+from sparkify_dagster.automation.sensors import build_lake_sensors
+from sparkify_dagster.checks.tables import build_checks
+from sparkify_dagster.resources import LakeResource, RendererResource, WarehouseResource
+from sparkify_dagster.settings import Settings, load_settings
+from sparkify_dagster.tables import TABLES, in_group
+
+
+def build_defs(settings: Settings) -> dg.Definitions:
+    """Return all definitions.
+
+    Raises:
+        SettingError: SPARKIFY_SCHEDULE_CRON is no cron line.
+    """
+    prune_history = build_prune_history(settings)
+    return dg.Definitions(
+        assets=[
+            *build_lake_assets(settings),
+            build_staging_events(settings),
+            build_staging_songs(settings),
+            *(build_star_asset(table, settings) for table in in_group("star")),
+            *(build_analytics_asset(table, settings) for table in in_group("analytics")),
+            build_report(settings),
+        ],
+        asset_checks=[build_checks(table, settings) for table in TABLES.values()],
+        jobs=[sparkify_etl, reset_warehouse, prune_history],
+        sensors=[
+            *build_lake_sensors(settings),
+            build_retry_sensor(settings),
+            *alert_sensors(settings),
+        ],
+        schedules=build_schedules(settings, prune_history),
+        resources={
+            "warehouse": WarehouseResource(),
+            "lake": LakeResource(),
+            "renderer": RendererResource(),
+        },
+        # One process owns the DuckDB file, and a step in a process of its own would cost 3 s.
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_defs(load_settings())

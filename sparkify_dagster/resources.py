@@ -1,17 +1,19 @@
 """What assets and checks are handed by Dagster: the warehouse, the lake and the renderer.
 
-None has config fields: they are told by the environment alone, so that nothing secret can show
-in a run's config.
+Fields left out follow the environment, as everywhere else: where a variable is set, the resource
+page shows its name, never its value.
 """
 
+import os
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import dagster as dg
-from pydantic import PrivateAttr
+from pydantic import ConfigDict, Field, PrivateAttr
 
 from sparkify_dagster.lake.base import Lake
-from sparkify_dagster.settings import load_settings
+from sparkify_dagster.presentation import asset_key
+from sparkify_dagster.settings import Settings, load_settings
 from sparkify_dagster.tables import TABLES
 from sparkify_dagster.warehouse.base import Warehouse
 
@@ -19,11 +21,95 @@ if TYPE_CHECKING:
     from sparkify_dagster.report.renderer import Renderer
 
 
-class WarehouseResource(dg.ConfigurableResource["WarehouseResource"]):
-    """The warehouse that SPARKIFY_TARGET names."""
+_LOGINS = {"host", "cluster_id", "workgroup", "secret_arn"}
+
+
+class PlatformResource(dg.ConfigurableResource["PlatformResource"]):
+    """A resource whose fields are variables of the environment under another name."""
+
+    model_config = ConfigDict(extra="forbid")
+    variables: ClassVar[dict[str, str]] = {}
+
+    def __init__(self, **fields: Any) -> None:
+        super().__init__(**{**{n: _variable(v) for n, v in self.variables.items()}, **fields})
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment as the fields say it."""
+        given = {
+            variable: _value(getattr(self, name, None)) for name, variable in self.variables.items()
+        }
+        return {**os.environ, **{name: value for name, value in given.items() if value}}
+
+
+class WarehouseResource(PlatformResource):
+    """The warehouse: a DuckDB file or Redshift."""
+
+    variables: ClassVar[dict[str, str]] = {
+        "target": "SPARKIFY_TARGET",
+        "path": "SPARKIFY_DUCKDB_PATH",
+        "lock_timeout": "SPARKIFY_LOCK_TIMEOUT",
+        "host": "REDSHIFT_HOST",
+        "port": "REDSHIFT_PORT",
+        "database": "REDSHIFT_DATABASE",
+        "user": "REDSHIFT_USER",
+        "password": "REDSHIFT_PASSWORD",
+        "cluster_id": "REDSHIFT_CLUSTER_ID",
+        "workgroup": "REDSHIFT_WORKGROUP",
+        "secret_arn": "REDSHIFT_SECRET_ARN",
+        "iam_role": "REDSHIFT_IAM_ROLE",
+        "manifest_prefix": "SPARKIFY_MANIFEST_PREFIX",
+    }
+    target: str | None = Field(default=None, description="duckdb (the default) or redshift.")
+    path: str | None = Field(
+        default=None,
+        description="The DuckDB file, data/sparkify.duckdb by default. Given alone: DuckDB.",
+    )
+    lock_timeout: str | None = Field(
+        default=None, description="Seconds to wait for another run that holds the warehouse; 300."
+    )
+    host: str | None = Field(
+        default=None, description="Redshift: the endpoint, for a database user."
+    )
+    port: str | None = Field(default=None, description="Redshift: the port, 5439 by default.")
+    database: str | None = Field(default=None, description="Redshift: the database.")
+    user: str | None = Field(default=None, description="Redshift: the database user.")
+    password: str | None = Field(
+        default=None,
+        description='Redshift: a dg.EnvVar("NAME") that holds the password.',
+        json_schema_extra={"dagster__is_secret": True},
+    )
+    cluster_id: str | None = Field(
+        default=None, description="Redshift: the cluster to log in to by IAM."
+    )
+    workgroup: str | None = Field(
+        default=None, description="Redshift Serverless: the same by workgroup."
+    )
+    secret_arn: str | None = Field(default=None, description="Redshift: the secret to log in with.")
+    iam_role: str | None = Field(
+        default=None, description="Redshift: the role that COPY reads S3 with."
+    )
+    manifest_prefix: str | None = Field(
+        default=None, description="Redshift: s3://bucket/prefix for what COPY is told to read."
+    )
 
     _engine: Warehouse | None = PrivateAttr(None)
     _run: ExitStack = PrivateAttr(default_factory=ExitStack)
+
+    def __init__(self, **fields: Any) -> None:
+        # Who names a file or an endpoint means that one, whatever the environment's warehouse is.
+        if "path" in fields:
+            fields = {"target": "duckdb", **fields}
+        elif not _LOGINS.isdisjoint(fields):
+            fields = {"target": "redshift", **fields}
+        super().__init__(**{"target": _variable("SPARKIFY_TARGET") or "duckdb", **fields})
+
+    def settings(self) -> Settings:
+        """Return the settings with this warehouse in them.
+
+        Raises:
+            SettingError: a field or a variable is malformed.
+        """
+        return load_settings(self.environment())
 
     def open(self) -> Warehouse:
         """Return the engine, the same for a whole run; its first transaction connects."""
@@ -31,7 +117,7 @@ class WarehouseResource(dg.ConfigurableResource["WarehouseResource"]):
             # The engines are heavy to import; the UI and the daemon do without them.
             from sparkify_dagster.warehouse import open_warehouse
 
-            self._engine = open_warehouse(load_settings())
+            self._engine = open_warehouse(self.settings(), self.environment())
             self._run.enter_context(self._engine.kept_open())
         return self._engine
 
@@ -40,29 +126,38 @@ class WarehouseResource(dg.ConfigurableResource["WarehouseResource"]):
         if self._engine and context.run and context.instance:
             for label, costs in self._engine.costs(context.run.run_id).items():
                 if (name := label.rpartition("/")[2]) in TABLES:
-                    context.instance.report_runless_asset_event(_observation(name, costs))
+                    key = asset_key(self.settings(), name)
+                    context.instance.report_runless_asset_event(_observation(key, costs))
         self._run.close()
         self._engine = None
 
 
-def _observation(table: str, costs: dict[str, float | int]) -> dg.AssetObservation:
+def _observation(key: dg.AssetKey, costs: dict[str, float | int]) -> dg.AssetObservation:
     return dg.AssetObservation(
-        table, metadata={f"engine/{name}": value for name, value in costs.items()}
+        key, metadata={f"engine/{name}": value for name, value in costs.items()}
     )
 
 
-class LakeResource(dg.ConfigurableResource["LakeResource"]):
-    """The lake at SPARKIFY_LAKE."""
+class LakeResource(PlatformResource):
+    """The lake: where the event and song files are."""
+
+    variables: ClassVar[dict[str, str]] = {"location": "SPARKIFY_LAKE"}
+    location: str | None = Field(
+        default=None,
+        description="A local folder, data/sample-lake by default, or s3://bucket/prefix.",
+    )
 
     def open(self) -> Lake:
         """Return the lake; nothing is read yet."""
         from sparkify_dagster.lake import open_lake
 
-        return open_lake(load_settings().lake)
+        return open_lake(load_settings(self.environment()).lake)
 
 
 class RendererResource(dg.ConfigurableResource["RendererResource"]):
     """The renderer of charts; it wakes while the tables are loaded."""
+
+    model_config = ConfigDict(extra="forbid")
 
     _renderer: "Renderer | None" = PrivateAttr(None)
 
@@ -83,3 +178,13 @@ class RendererResource(dg.ConfigurableResource["RendererResource"]):
         if self._renderer:
             self._renderer.close()
             self._renderer = None
+
+
+def _variable(name: str) -> dg.EnvVar | None:
+    """Return a variable of the environment, if it is set."""
+    return dg.EnvVar(name) if os.environ.get(name) else None
+
+
+def _value(field: Any) -> str | None:
+    """Return what a field says, also of a resource that no run has resolved."""
+    return field.get_value() if isinstance(field, dg.EnvVar) else field

@@ -3,8 +3,6 @@
 `.env.example` lists every variable with its default, unit and meaning.
 """
 
-import datetime as dt
-import json
 import logging
 import os
 import re
@@ -20,15 +18,14 @@ import click
 TARGETS = ("duckdb", "redshift")
 DEFAULT_LAKE = "data/sample-lake"
 DEFAULT_DUCKDB_PATH = "data/sparkify.duckdb"
-DEFAULT_PARTITION_START = dt.date(2018, 11, 1)
 DEFAULT_SCHEDULE_CRON = "0 3 * * *"
 DEFAULT_TIMEZONE = "UTC"
 
 # All that anything here reads; a name like one of these that is not here is a slip of the pen.
 _NAMES = """
-SPARKIFY_ALERT_WEBHOOK SPARKIFY_AUTOMATION SPARKIFY_COPY_MAX_ERRORS SPARKIFY_DUCKDB_PATH
-SPARKIFY_KEEP_MANIFESTS SPARKIFY_LAKE SPARKIFY_LOCK_TIMEOUT SPARKIFY_LOG_BUCKET
-SPARKIFY_MANIFEST_PREFIX SPARKIFY_PARTITION_END SPARKIFY_PARTITION_START SPARKIFY_PART_MB
+SPARKIFY_ALERT_WEBHOOK SPARKIFY_ASSET_KEY_PREFIX SPARKIFY_AUTOMATION SPARKIFY_COPY_MAX_ERRORS
+SPARKIFY_DUCKDB_PATH SPARKIFY_HISTORY_DAYS SPARKIFY_KEEP_MANIFESTS SPARKIFY_LAKE
+SPARKIFY_LOCK_TIMEOUT SPARKIFY_LOG_BUCKET SPARKIFY_MANIFEST_PREFIX SPARKIFY_PART_MB
 SPARKIFY_REMOVAL_LIMIT_PERCENT SPARKIFY_SCHEDULE_CRON SPARKIFY_TARGET SPARKIFY_TIMEZONE
 SPARKIFY_UI_URL
 REDSHIFT_CLUSTER_ID REDSHIFT_CONNECT_TIMEOUT REDSHIFT_DATABASE REDSHIFT_HOST REDSHIFT_IAM_ROLE
@@ -38,11 +35,11 @@ REDSHIFT_SLICES REDSHIFT_SSLMODE REDSHIFT_STATEMENT_TIMEOUT REDSHIFT_USER REDSHI
 VARIABLES = frozenset(_NAMES.split())
 # The tests' own.
 _OTHERS = re.compile(r"SPARKIFY_(TEST_.*|SCREENSHOTS|HYPOTHESIS.*)")
-# The UI makes a partition of every day between.
-_FIRST_DAY, _LAST_DAY = dt.date(1970, 1, 1), dt.date(2099, 12, 31)
 # What DuckDB takes for something else than a file: a scheme (md:, s3://), parameters.
 _NO_PLAIN_PATH = re.compile(r"[\w.+-]*:|.*[?\0]", re.DOTALL)
 _MOST = 2_147_483_647
+
+_ASSET_KEY_PART = re.compile(r"[A-Za-z0-9_]+")
 
 _log = logging.getLogger(__name__)
 
@@ -61,8 +58,6 @@ class Settings:
     lake: str
     target: str
     duckdb_path: Path
-    partition_start: dt.date
-    partition_end: dt.date | None
     lock_timeout: int  # seconds to wait for another run
     copy_max_errors: int  # MAXERROR of COPY, in lines
     removal_limit: int  # percent of a table's rows or files that a run may take out unasked
@@ -71,6 +66,8 @@ class Settings:
     timezone: str  # of schedule_cron, an IANA name
     alert_webhook: str | None = field(repr=False)  # a secret: who has it can post
     ui_url: str | None  # where people reach the UI, without a slash at the end
+    asset_key_prefix: tuple[str, ...]  # before the name of every asset
+    history_days: int  # how long Dagster's runs are kept; 0: for ever
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -88,20 +85,10 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         raise SettingError(
             f"SPARKIFY_LAKE={lake!r}: allowed are a local folder or s3://bucket/prefix"
         )
-    sample = _sample_days(lake)
-    start = _date(env, "SPARKIFY_PARTITION_START") or (sample and sample[0])
-    end = _date(env, "SPARKIFY_PARTITION_END") or (sample and sample[1])
-    start = start or DEFAULT_PARTITION_START
-    if end and end < start:
-        raise SettingError(
-            f"SPARKIFY_PARTITION_END={end}: has to be {start} (SPARKIFY_PARTITION_START) or later"
-        )
     return Settings(
         lake=lake,
         target=_choice(env, "SPARKIFY_TARGET", TARGETS),
         duckdb_path=_plain_path(env, "SPARKIFY_DUCKDB_PATH", DEFAULT_DUCKDB_PATH),
-        partition_start=start,
-        partition_end=end,
         lock_timeout=whole_number(env, "SPARKIFY_LOCK_TIMEOUT", default=300),
         copy_max_errors=whole_number(env, "SPARKIFY_COPY_MAX_ERRORS", default=0),
         removal_limit=whole_number(env, "SPARKIFY_REMOVAL_LIMIT_PERCENT", default=10, most=100),
@@ -110,6 +97,8 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         timezone=_timezone(env, "SPARKIFY_TIMEZONE"),
         alert_webhook=_web_address(env, "SPARKIFY_ALERT_WEBHOOK", is_secret=True),
         ui_url=_web_address(env, "SPARKIFY_UI_URL"),
+        asset_key_prefix=_asset_key(env, "SPARKIFY_ASSET_KEY_PREFIX"),
+        history_days=whole_number(env, "SPARKIFY_HISTORY_DAYS", default=0),
     )
 
 
@@ -190,17 +179,17 @@ def _choice(env: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:
     return value
 
 
-def _date(env: Mapping[str, str], name: str) -> dt.date | None:
+def _asset_key(env: Mapping[str, str], name: str) -> tuple[str, ...]:
     value = env.get(name)
     if not value:
-        return None
-    try:
-        day = dt.date.fromisoformat(value)
-    except ValueError:
-        raise SettingError(f"{name}={value!r}: allowed is a date as 2018-11-01") from None
-    if not _FIRST_DAY <= day <= _LAST_DAY:
-        raise SettingError(f"{name}={value!r}: allowed is a day of {_FIRST_DAY} to {_LAST_DAY}")
-    return day
+        return ()
+    parts = tuple(value.split("/"))
+    if not all(_ASSET_KEY_PART.fullmatch(part) for part in parts):
+        raise SettingError(
+            f"{name}={value!r}: allowed are names of letters, digits and _, with / between them, "
+            "as music/sparkify"
+        )
+    return parts
 
 
 def _plain_path(env: Mapping[str, str], name: str, default: str) -> Path:
@@ -241,24 +230,3 @@ def _web_address(env: Mapping[str, str], name: str, is_secret: bool = False) -> 
         return value.rstrip("/") if not is_secret else value
     shown = " (its value is a secret and not shown)" if is_secret else f"={value!r}"
     raise SettingError(f"{name}{shown}: allowed is {allowed}")
-
-
-def _sample_days(lake: str) -> tuple[dt.date, dt.date] | None:
-    """Return the first and last day of a sample lake, which says them itself.
-
-    Raises:
-        SettingError: it was a sample lake, and its marker is damaged.
-    """
-    marker = Path(lake) / "sample.json"
-    if "://" in lake or not marker.is_file():
-        return None
-    try:
-        facts = json.loads(marker.read_bytes())
-        if "generator_version" not in facts:
-            return None
-        return dt.date.fromisoformat(facts["start"]), dt.date.fromisoformat(facts["end"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SettingError(
-            f"{marker}: cannot be read as the marker of a sample lake ({type(error).__name__}); "
-            "run `sparkify sample-data` again, or remove the file"
-        ) from error

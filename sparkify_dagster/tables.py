@@ -7,12 +7,26 @@ that a check of a declared key could find what it was told instead of what is th
 
 from sparkify_dagster.table import Table
 
-# Told by the load of a staging table itself, not by a query.
-FILE_CHECKS = {
+_FILE_CHECKS = {
     "known_keys": "The files read hold no key that the table does not know.",
     "all_lines_loaded": "No line was left out (SPARKIFY_COPY_MAX_ERRORS allows some).",
     "removed_files": "The load took out no rows that it did not put back.",
     "known_names": "The lake holds no name that looks like data and is none.",
+}
+# Told by the load of a staging table itself, not by a query; each is a warning.
+LOAD_CHECKS = {
+    "staging_events": {
+        **_FILE_CHECKS,
+        "newest_day_is_recent": (
+            "The newest day is at most two days old. A lake without a file for more than 30 days "
+            "has ended: nothing is due."
+        ),
+        "usual_volume": (
+            "The days just loaded and the newest seven have about as many events as their weekday "
+            "had in the eight weeks before."
+        ),
+    },
+    "staging_songs": _FILE_CHECKS,
 }
 
 STAGING_EVENTS = Table(

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sparkify_dagster_tests.conftest import REPOSITORY
 
-START_SECONDS = 90
+START_SECONDS = 300
 STOP_SECONDS = 20
 
 # A process of its own, because a test that is killed cannot stop anything any more: its end of the
@@ -46,6 +46,7 @@ class Server:
 
     address: str
     folder: Path
+    environment: dict[str, str]
 
     @property
     def log(self) -> Path:
@@ -61,13 +62,13 @@ def dagster_dev(folder: Path, lake: Path) -> Iterator[Server]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    server = Server(f"http://127.0.0.1:{port}", folder)
+    server = Server(f"http://127.0.0.1:{port}", folder, _environment(home, lake, folder))
     options = ["-w", str(REPOSITORY / "workspace.yaml"), "-h", "127.0.0.1", "-p", str(port)]
     with server.log.open("w") as log:
         guard = subprocess.Popen(
             [sys.executable, "-c", _GUARD, sys.executable, "-m", "dagster", "dev", *options],
             cwd=folder,  # and not where somebody's .env is
-            env=_environment(home, lake, folder),
+            env=server.environment,
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,

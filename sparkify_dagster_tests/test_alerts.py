@@ -74,21 +74,41 @@ def checked() -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     yield dg.AssetCheckResult(check_name="never_right", passed=False)
 
 
+@dg.asset(
+    check_specs=[
+        dg.AssetCheckSpec(name, asset="reported") for name in ("wrong", "doubtful", "right")
+    ]
+)
+def reported() -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    yield dg.MaterializeResult()
+    yield dg.AssetCheckResult(check_name="wrong", passed=False, description="7 rows\nlike this")
+    yield dg.AssetCheckResult(
+        check_name="doubtful", passed=False, severity=dg.AssetCheckSeverity.WARN
+    )
+    yield dg.AssetCheckResult(check_name="right", passed=True)
+
+
 class Failures:
     """An instance with failed runs, and the sensor that looks for them."""
 
     def __init__(self, instance: dg.DagsterInstance, environment: dict[str, str]) -> None:
         self.instance = instance
-        (self.sensor,) = alert_sensors(load_settings(environment))
-        self.cursor: str | None = None
+        self.sensor, self.checks = alert_sensors(load_settings(environment))
+        self.cursors: dict[str, str | None] = {}
         self.tick()  # the first only notes what has failed before
 
     def tick(self) -> list[str]:
-        """Evaluate once; return the reasons given for sending nothing."""
-        context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor)
-        data = self.sensor.evaluate_tick(context)
-        self.cursor = data.cursor
-        return [data.skip_message] if data.skip_message else []
+        """Evaluate both sensors once; return the reasons given for sending nothing."""
+        return [reason for sensor in (self.sensor, self.checks) for reason in self._tick(sensor)]
+
+    def _tick(self, sensor: dg.SensorDefinition) -> list[str]:
+        cursor = self.cursors.get(sensor.name)
+        context = dg.build_sensor_context(instance=self.instance, cursor=cursor)
+        data = sensor.evaluate_tick(context)
+        self.cursors[sensor.name] = data.cursor
+        # What Dagster itself says where there is no run to look at is none of ours.
+        said = data.skip_message or ""
+        return [said] if said.startswith("Run ") else []
 
     def fail(self, *assets: dg.AssetsDefinition) -> str:
         result = dg.materialize(assets, instance=self.instance, raise_on_error=False)
@@ -123,6 +143,21 @@ def test_a_failed_run_is_posted_once(failures: Failures, webhook: Webhook) -> No
     ]
     failures.tick()
     assert len(webhook.received) == 1
+
+
+def test_a_failed_check_that_does_not_block_is_posted_once(
+    failures: Failures, webhook: Webhook
+) -> None:
+    result = dg.materialize([reported], instance=failures.instance)
+    assert result.success
+    failures.tick()
+    failures.tick()
+    ((_, _, body),) = webhook.received
+    assert body["text"].splitlines() == [
+        f"__ephemeral_asset_job__ succeeded with failed checks in run {result.run_id}",
+        "reported: check wrong failed. 7 rows like this",
+        f"https://ui.example/runs/{result.run_id}",
+    ]
 
 
 def test_each_failed_run_is_posted(failures: Failures, webhook: Webhook) -> None:
@@ -164,7 +199,7 @@ def test_a_webhook_that_refuses_is_logged_without_its_address(
     caplog.set_level(logging.DEBUG)
     run_id = failures.fail(raises)
     webhook.status = status
-    message = f"Run {run_id} failed, and no alert was sent: the webhook answered with HTTP {status}"
+    message = f"Run {run_id}: no alert was sent: the webhook answered with HTTP {status}"
     assert failures.tick() == [message]
     output = "".join(capfd.readouterr()) + caplog.text
     assert message in output
@@ -262,12 +297,13 @@ def test_without_an_address_there_is_no_sensor() -> None:
 
 @pytest.mark.parametrize("switch", ["on", "off"])
 def test_the_sensor_starts_with_the_others(switch: str) -> None:
-    (sensor,) = alert_sensors(
+    sensors = alert_sensors(
         load_settings(
             {"SPARKIFY_ALERT_WEBHOOK": "https://hooks.example/x", "SPARKIFY_AUTOMATION": switch}
         )
     )
-    assert sensor.default_status.value == {"on": "RUNNING", "off": "STOPPED"}[switch]
+    wanted = {"on": "RUNNING", "off": "STOPPED"}[switch]
+    assert [sensor.default_status.value for sensor in sensors] == [wanted, wanted]
 
 
 @pytest.mark.parametrize(

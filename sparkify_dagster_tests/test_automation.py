@@ -11,10 +11,10 @@ import dagster as dg
 import duckdb
 import pytest
 
+from sparkify_dagster.assets.freshness import FAIL_AFTER, daily_freshness
 from sparkify_dagster.automation import sensors
-from sparkify_dagster.automation.freshness import FAIL_AFTER, daily_freshness
 from sparkify_dagster.automation.schedules import build_nightly
-from sparkify_dagster.automation.sensors import new_log_files, new_song_files
+from sparkify_dagster.automation.sensors import build_lake_sensors
 from sparkify_dagster.definitions import defs
 from sparkify_dagster.lake.base import LakeError
 from sparkify_dagster.lake.changes import (
@@ -36,6 +36,8 @@ from sparkify_dagster.resources import LakeResource
 from sparkify_dagster.sample import SampleSpec, write_sample_lake
 from sparkify_dagster.settings import SettingError, load_settings
 from sparkify_dagster_tests.s3_server import PAGE, Fault, S3Server, s3_server
+
+new_log_files, new_song_files = build_lake_sensors(load_settings({}))
 
 FIRST = dt.date(2018, 11, 1)
 SECOND = 1_541_030_400_000_000_000  # ns, one and the same for all files of a test
@@ -497,8 +499,7 @@ def test_everything_starts_stopped() -> None:
     (nightly,) = repository.schedule_defs
     assert nightly.default_status == dg.DefaultScheduleStatus.STOPPED
     assert (nightly.cron_schedule, nightly.execution_timezone) == ("0 3 * * *", "UTC")
-    for key in ("log_data", "staging_events"):
-        assert repository.asset_graph.get(dg.AssetKey(key)).freshness_policy is None
+    assert {node.freshness_policy for node in repository.asset_graph.asset_nodes} == {None}
 
 
 def test_all_that_touches_the_warehouse_is_in_its_pool() -> None:
@@ -508,7 +509,8 @@ def test_all_that_touches_the_warehouse_is_in_its_pool() -> None:
         for node in job.nodes
     }
     assert {job for job, _ in pools} >= {"sparkify_etl", "reset_warehouse", "__ASSET_JOB"}
-    assert {step: pool for step, pool in pools.items() if pool != {"warehouse"}} == {}
+    others = {step for step, pool in pools.items() if pool != {"warehouse"}}
+    assert others == {("prune_history", "delete_old_runs")}
 
 
 def test_the_schedule_is_told_by_the_settings() -> None:
@@ -566,7 +568,8 @@ def test_freshness_is_due_only_where_days_still_come(root: Path) -> None:
         fail_window=FAIL_AFTER, warn_window=dt.timedelta(hours=26)
     )
     assert daily_freshness(load_settings({**on, "SPARKIFY_AUTOMATION": "off"})) is None
-    assert daily_freshness(load_settings({**on, "SPARKIFY_PARTITION_END": "2018-11-30"})) is None
-    assert daily_freshness(load_settings({**on, "SPARKIFY_PARTITION_END": str(today)})) == policy
     write_sample_lake(root, SPEC)
     assert daily_freshness(load_settings(on)) is None
+    marker = root / "sample.json"
+    marker.write_text(json.dumps(json.loads(marker.read_text()) | {"end": str(today)}))
+    assert daily_freshness(load_settings(on)) == policy

@@ -12,16 +12,13 @@ import pytest
 
 from sparkify_dagster_tests.conftest import REPOSITORY
 
-# As the command line and the run worker do: first the instance, then the definitions.
 _RUN = """
-import json, sys
+import json
 import dagster as dg
 from sqlalchemy import text
 
 instance = dg.DagsterInstance.get()
 storage = instance.event_log_storage
-if "relaxed" in sys.argv:
-    import sparkify_dagster.definitions
 
 @dg.asset
 def one():
@@ -52,7 +49,6 @@ import sys
 import dagster as dg
 instance = dg.DagsterInstance.get()
 storage = instance.event_log_storage
-import sparkify_dagster.definitions
 for line in sys.stdin:
     if line.strip() == "read":
         storage.get_logs_for_run(sys.argv[1])
@@ -62,13 +58,21 @@ for line in sys.stdin:
 """
 
 
-def _execute(tmp_path: Path, *words: str) -> dict[str, list[object]]:
-    home = tmp_path / "_".join(["home", *words])
+def _home(tmp_path: Path, relaxed: bool) -> Path:
+    """Make a DAGSTER_HOME: as shipped for one machine, or with Dagster's own storage."""
+    home = tmp_path / "home"
     home.mkdir()
-    (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    shipped = (REPOSITORY / "deploy/dagster.development.yaml").read_text("utf-8")
+    text = shipped if relaxed else "telemetry: {enabled: false}\n"
+    (home / "dagster.yaml").write_text(text, "utf-8")
+    return home
+
+
+def _execute(tmp_path: Path, relaxed: bool) -> dict[str, list[object]]:
+    home = _home(tmp_path, relaxed)
     found: dict[str, list[object]] = json.loads(
         subprocess.run(
-            [sys.executable, "-c", _RUN, *words],
+            [sys.executable, "-c", _RUN],
             cwd=REPOSITORY,
             env={**os.environ, "DAGSTER_HOME": str(home)},
             check=True,
@@ -81,7 +85,7 @@ def _execute(tmp_path: Path, *words: str) -> dict[str, list[object]]:
 
 @pytest.fixture(scope="module")
 def relaxed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[object]]:
-    return _execute(tmp_path_factory.mktemp("relaxed"), "relaxed")
+    return _execute(tmp_path_factory.mktemp("relaxed"), relaxed=True)
 
 
 def test_one_connection_a_file_that_does_not_wait_for_the_disk(
@@ -95,7 +99,7 @@ def test_one_connection_a_file_that_does_not_wait_for_the_disk(
 def test_the_history_is_what_dagster_writes_on_its_own(
     tmp_path: Path, relaxed: dict[str, list[object]]
 ) -> None:
-    plain = _execute(tmp_path)
+    plain = _execute(tmp_path, relaxed=False)
     assert plain["synchronous"] == [2]  # FULL: else there is nothing to relax
     assert plain["kept"] == [False, False]
     assert plain["events"] == relaxed["events"]
@@ -117,17 +121,43 @@ def test_another_process_reads_the_history(relaxed: dict[str, list[object]]) -> 
     assert sorted(json.loads(listed)) == sorted(map(str, relaxed["runs"]))
 
 
-def test_who_watches_a_run_hears_of_each_event_at_once(tmp_path: Path) -> None:
+def test_a_history_of_dagsters_own_storage_is_gone_on_with(tmp_path: Path) -> None:
+    plain = _execute(tmp_path, relaxed=False)
+    home = Path(str(plain["home"][0]))
+    (home / "dagster.yaml").unlink()
+    (home / "dagster.yaml").write_text(
+        (REPOSITORY / "deploy/dagster.development.yaml").read_text("utf-8"), "utf-8"
+    )
+    listed = subprocess.run(
+        [sys.executable, "-m", "dagster", "run", "list"],
+        cwd=REPOSITORY,
+        env={**os.environ, "DAGSTER_HOME": str(home)},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    assert [run in listed for run in map(str, plain["runs"])] == [True] * 10
+
+
+def test_no_write_ahead_log_is_left_by_a_run(relaxed: dict[str, list[object]]) -> None:
+    left = Path(str(relaxed["home"][0])).rglob("*.db-wal")
+    assert [file.name for file in left if file.stat().st_size] == []
+
+
+def test_who_watches_a_run_hears_of_each_event_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As the UI does for a run's page."""
-    (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    home = _home(tmp_path, relaxed=True)
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
     run = dg.DagsterRun("watched").run_id
     heard: queue.Queue[str] = queue.Queue()
     with (
-        dg.DagsterInstance.from_config(str(tmp_path)) as instance,
+        dg.DagsterInstance.get() as instance,
         subprocess.Popen(
             [sys.executable, "-c", _WRITE_AND_READ, run],
             cwd=REPOSITORY,
-            env={**os.environ, "DAGSTER_HOME": str(tmp_path)},
+            env=os.environ,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -145,7 +175,7 @@ def test_who_watches_a_run_hears_of_each_event_at_once(tmp_path: Path) -> None:
                 pass
             assert writer.stdout.readline() == "done\n"
 
-        [file] = tmp_path.rglob(f"{run}.db")
+        [file] = home.rglob(f"{run}.db")
         os.utime(file, (0, 0))
         writer.stdin.write("read\n")
         assert writer.stdout.readline() == "done\n"

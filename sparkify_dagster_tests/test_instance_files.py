@@ -98,9 +98,8 @@ def instance_of(
 
 def assert_one_writer(instance: dg.DagsterInstance) -> None:
     pools = instance.get_concurrency_config().pool_config
-    assert pools.default_pool_limit == 1
-    assert pools.pool_granularity is not None
-    assert pools.pool_granularity.value == "run"
+    # The pools of others are not concerned.
+    assert pools.default_pool_limit is None
     assert type(instance.run_coordinator).__name__ == "QueuedRunCoordinator"
     assert instance.run_monitoring_enabled
     assert not instance.telemetry_enabled
@@ -112,6 +111,9 @@ def test_two_runs_at_once_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyP
     platform = Platform(tmp_path, "dagster.development.yaml")
     with instance_of(platform, monkeypatch) as instance:
         assert_one_writer(instance)
+        queue = instance.get_concurrency_config().run_queue_config
+        assert queue is not None
+        assert queue.max_concurrent_runs == 1
         # Held here until all runs have come to the door, so that they do meet.
         with duckdb.connect(str(platform.warehouse)):
             killed, *runs = [platform.start(*JOB) for _ in range(3)]
@@ -151,6 +153,7 @@ def test_production_on_a_real_postgres(
     assert postgres["PASSWORD"] not in output
     platform.assert_loaded_once()
 
+    platform.run("instance", "concurrency", "set", "warehouse", "1")
     rows = query(postgres, "SELECT run_id, status FROM runs WHERE pipeline_name = 'sparkify_etl'")
     assert [status for _, status in rows] == ["SUCCESS"]
     materialized = query(
@@ -161,6 +164,11 @@ def test_production_on_a_real_postgres(
     assert {json.loads(key)[0] for (key,) in materialized} == {*TABLES, "listening_report"}
     with instance_of(platform, monkeypatch) as instance:
         assert_one_writer(instance)
+        pools = instance.get_concurrency_config().pool_config
+        assert pools.pool_granularity is not None
+        assert pools.pool_granularity.value == "run"
+        limits = instance.event_log_storage.get_pool_limits()
+        assert [(pool.name, pool.limit) for pool in limits] == [("warehouse", 1)]
         assert instance.run_retries_max_retries == 2
         assert not instance.run_retries_retry_on_asset_or_op_failure
         queue = instance.get_concurrency_config().run_queue_config

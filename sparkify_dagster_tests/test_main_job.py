@@ -8,6 +8,8 @@ from pathlib import Path
 
 import duckdb
 
+from sparkify_dagster_tests.conftest import REPOSITORY
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 JOB = ("dagster", "job", "execute", "-m", "sparkify_dagster.definitions", "-j")
@@ -64,6 +66,31 @@ def test_bare_job_fills_the_warehouse(run_command: Run, sample_lake: Path, tmp_p
     }
     found = {name: _rows(warehouse, f"SELECT count(*) FROM {name}")[0][0] for name in expected}
     assert found == expected
+
+
+def test_the_project_tool_checks_and_launches(
+    run_command: Run, sample_lake: Path, tmp_path: Path
+) -> None:
+    shutil.copy(REPOSITORY / "pyproject.toml", tmp_path)
+    (tmp_path / "sparkify_dagster").symlink_to(REPOSITORY / "sparkify_dagster")
+    lake = {"SPARKIFY_LAKE": str(sample_lake), "PYTHONWARNINGS": "ignore"}
+    checked = run_command("dg", "check", "defs", **lake)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    launched = run_command("dg", "launch", "--job", "sparkify_etl", **lake)
+    assert launched.returncode == 0, launched.stderr[-3000:]
+    counted = _rows(tmp_path / "warehouse.duckdb", "SELECT count(*) FROM staging.staging_events")
+    assert counted == [(len(_events(sample_lake)),)]
+
+
+def test_some_days_by_run_config(run_command: Run, sample_lake: Path, tmp_path: Path) -> None:
+    config = tmp_path / "days.yaml"
+    # Without quotes, as people write it; YAML would have it a date.
+    config.write_text("ops: {staging_events: {config: {days: 2018-11-02}}}\n")
+    lake = {"SPARKIFY_LAKE": str(sample_lake)}
+    result = run_command(*JOB, "sparkify_etl", "-c", str(config), **lake)
+    assert result.returncode == 0, result.stderr[-3000:]
+    days = "SELECT DISTINCT CAST(file_day AS VARCHAR) FROM staging.staging_events"
+    assert _rows(tmp_path / "warehouse.duckdb", days) == [("2018-11-02",)]
 
 
 def test_failed_check_that_does_not_block_fails_the_run(

@@ -172,6 +172,17 @@ WHERE table_name = :table_name;
 DELETE FROM staging.lakes
 WHERE table_name = :table_name;
 
+-- name: event_files
+-- The event files that were loaded, and the rows that they gave.
+SELECT
+    file_name,
+    file_day,
+    size_bytes,
+    version,
+    row_count
+FROM staging.loaded_files
+WHERE table_name = 'staging_events';
+
 -- name: files_of_load
 -- The files that a load reads, as the lake lists them; and those whose former rows it takes out:
 -- changed, removed, or of a day that is read again.

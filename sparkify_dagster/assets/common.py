@@ -5,15 +5,19 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import dagster as dg
+from pydantic import Field
 
 from sparkify_dagster.lake.base import LakeError
 from sparkify_dagster.lineage import read_lineage
+from sparkify_dagster.loading.refresh import RefreshResult
 from sparkify_dagster.loading.removals import EVERYTHING
+from sparkify_dagster.loading.staging import StagingResult
 from sparkify_dagster.loading.version import read_version
-from sparkify_dagster.settings import load_settings
+from sparkify_dagster.presentation import asset_key, failure, shown
+from sparkify_dagster.settings import Settings
 from sparkify_dagster.table import Table
 from sparkify_dagster.text import code_block, markdown_table
-from sparkify_dagster.warehouse.base import LoadError, Session, Warehouse, WarehouseError
+from sparkify_dagster.warehouse.base import Session, Warehouse, WarehouseError
 
 Result = TypeVar("Result")
 
@@ -24,38 +28,48 @@ PREVIEW_ROWS = 5
 class LoadConfig(dg.Config):
     """How to load, per asset."""
 
-    full_refresh: bool = False
+    full_refresh: bool = Field(
+        default=False,
+        description=(
+            "true: build the table anew, whatever has changed. false: take in what is new or "
+            "changed, as every run does."
+        ),
+    )
 
 
 class StagingConfig(LoadConfig):
     """How to load files."""
 
-    accept_removals: bool = False  # take out whatever the lake lacks, or take another lake
+    accept_removals: bool = Field(
+        default=False,
+        description=(
+            "true: take out whatever the lake no longer has, however much that is, and take a lake "
+            "at another address. false: stop before more than SPARKIFY_REMOVAL_LIMIT_PERCENT goes."
+        ),
+    )
 
-    def removal_limit(self) -> int:
+    def removal_limit(self, settings: Settings) -> int:
         """Return how much of a table may be taken out, in percent."""
-        return EVERYTHING if self.accept_removals else load_settings().removal_limit
+        return EVERYTHING if self.accept_removals else settings.removal_limit
 
 
-def asset_arguments(table: Table) -> dict[str, Any]:
+def asset_arguments(table: Table, settings: Settings) -> dict[str, Any]:
     """Return the arguments of `@asset` that follow from the facts about a table."""
-    target = load_settings().target
     return {
-        "name": table.name,
+        "key": asset_key(settings, table.name),
         "description": table.summary,
         "group_name": table.group,
-        "deps": list(table.depends_on),
-        "kinds": {target, "sql"},
+        "deps": [asset_key(settings, name) for name in table.depends_on],
+        "kinds": {settings.target, "sql"},
         "owners": OWNERS,
         "tags": {"layer": table.group},
         "code_version": read_version(table)[:12],
         # One writer at a time, also where several runs are queued.
         "pool": "warehouse",
-        "backfill_policy": dg.BackfillPolicy.single_run(),
         "metadata": {
             "dagster/table_name": table.qualified_name,
             "dagster/column_schema": column_schema(table),
-            "dagster/column_lineage": column_lineage(table),
+            "dagster/column_lineage": column_lineage(table, settings),
             # The open-source UI does not show the one above.
             "lineage": dg.MetadataValue.md(lineage_table(table)),
         },
@@ -79,13 +93,13 @@ def column_schema(table: Table) -> dg.TableSchema:
     )
 
 
-def column_lineage(table: Table) -> dg.TableColumnLineage:
+def column_lineage(table: Table, settings: Settings) -> dg.TableColumnLineage:
     """Return the columns that each column is made from, as Dagster keeps them."""
     return dg.TableColumnLineage(
         {
             column: [
-                dg.TableColumnDep(dg.AssetKey(source.split(".")[0]), source.split(".", 1)[1])
-                for source in sources
+                dg.TableColumnDep(asset_key(settings, name), source_column)
+                for name, _, source_column in (source.partition(".") for source in sources)
             ]
             for column, sources in read_lineage().get(table.name, {}).items()
         }
@@ -105,47 +119,37 @@ def load_table(
     warehouse: Warehouse,
     table: Table,
     load: Callable[[Session], Result],
-    show: Callable[[Session], Callable[[], dict[str, Any]]] | None = None,
 ) -> tuple[Result, dict[str, Any]]:
     """Run `load` in one transaction; return its outcome and the materialization's metadata.
-
-    `show` adds metadata of the table's own: it reads in the same transaction and returns what makes
-    the metadata after it.
 
     Raises:
         dg.Failure: the lake or the warehouse refuses, or lines do not fit; nothing was changed.
     """
     started = time.perf_counter()
 
-    def body(session: Session) -> tuple[Result, dict[str, Any], Callable[[], dict[str, Any]]]:
+    def body(session: Session) -> tuple[Result, dict[str, Any]]:
         result = load(session)
         sql = dg.MetadataValue.md(code_block(";\n\n".join(session.statements), "sql"))
-        shown = show(session) if show else dict
-        return result, {**_describe(session, table), "sql": sql}, shown
+        return result, {**_describe(session, table), "sql": sql}
 
     label = f"{context.run.job_name}/{table.name}"
     try:
-        result, metadata, shown = warehouse.transaction(body, label, context.run.run_id)
-    except LoadError as error:
-        raise dg.Failure(
-            str(error), metadata={"bad_lines": bad_lines_table(error)}, allow_retries=False
-        ) from error
+        result, metadata = warehouse.transaction(body, label, context.run.run_id)
     except (LakeError, WarehouseError) as error:
-        # The engine has retried what may pass; the message says what helps.
-        raise dg.Failure(str(error), allow_retries=False) from error
+        raise failure(context, error) from error
     seconds = round(time.perf_counter() - started, 3)
-    return result, {**shown(), **metadata, "seconds": seconds}
+    return result, {**metadata, "seconds": seconds}
 
 
-def bad_lines_table(error: LoadError) -> dg.MetadataValue:
-    """Return the first bad lines of a failed load as a table for the UI."""
-    rows = [
-        (line.file, line.line, line.column, line.reason, line.value) for line in error.bad_lines
-    ]
-    return dg.MetadataValue.md(
-        markdown_table(("file", "line", "column", "reason", "value"), rows)
-        + f"\n\n{error.count} in all"
-    )
+def materialized(
+    result: RefreshResult | StagingResult, metadata: dict[str, Any]
+) -> dg.MaterializeResult:
+    """Return what Dagster is told of a load.
+
+    The data version is the number of the table's latest load: whoever builds on the table learns
+    whether its data changed.
+    """
+    return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(str(result.load_id)))
 
 
 def _describe(session: Session, table: Table) -> dict[str, Any]:
@@ -153,7 +157,8 @@ def _describe(session: Session, table: Table) -> dict[str, Any]:
     name = table.qualified_name
     count = session.run(f"SELECT COUNT(*) FROM {name}")[0][0]  # noqa: S608
     columns = tuple(column.name for column in table.columns)
-    preview = session.run(f"SELECT {', '.join(columns)} FROM {name} LIMIT {PREVIEW_ROWS}")  # noqa: S608
+    rows = session.run(f"SELECT {', '.join(columns)} FROM {name} LIMIT {PREVIEW_ROWS}")  # noqa: S608
+    preview = [tuple(map(shown, columns, row)) for row in rows]
     return {
         "dagster/row_count": int(count),
         "preview": dg.MetadataValue.md(markdown_table(columns, preview)),

@@ -1,29 +1,105 @@
 """The lake folders, as external assets: Dagster does not make them, the tables depend on them."""
 
+import datetime as dt
+from collections.abc import Collection, Mapping
+
 import dagster as dg
 
-from sparkify_dagster.automation.freshness import daily_freshness
-from sparkify_dagster.settings import load_settings
+from sparkify_dagster.assets.common import OWNERS
+from sparkify_dagster.assets.freshness import daily_freshness
+from sparkify_dagster.loading.days import CHANGED, GONE, LOADED, Day, is_late, newest_day
+from sparkify_dagster.presentation import asset_key
+from sparkify_dagster.settings import Settings
 
-LAKE_ASSETS = [
-    dg.AssetSpec(
-        "log_data",
-        description=(
-            "User activity. One JSON-lines file a day, log_data/YYYY/MM/YYYY-MM-DD-events.json."
+
+def build_lake_assets(settings: Settings) -> list[dg.AssetSpec]:
+    """Return the two folders."""
+    return [
+        dg.AssetSpec(
+            asset_key(settings, "log_data"),
+            description=(
+                "User activity. One JSON-lines file a day, "
+                "log_data/YYYY/MM/YYYY-MM-DD-events.json. Its partitions are the days that the "
+                "lake has; the loads report them."
+            ),
+            group_name="lake",
+            kinds={"json"},
+            owners=OWNERS,
+            tags={"layer": "lake"},
+            partitions_def=day_partitions(settings),
+            freshness_policy=daily_freshness(settings),
         ),
-        group_name="lake",
-        kinds={"json"},
-        owners=["team:data-platform"],
-        tags={"layer": "lake"},
-        # The sensor new_log_files reports the newest file.
-        freshness_policy=daily_freshness(load_settings()),
-    ),
-    dg.AssetSpec(
-        "song_data",
-        description="The song catalogue. One JSON file a song, song_data/A/B/C/TR*.json.",
-        group_name="lake",
-        kinds={"json"},
-        owners=["team:data-platform"],
-        tags={"layer": "lake"},
-    ),
-]
+        dg.AssetSpec(
+            asset_key(settings, "song_data"),
+            description="The song catalogue. One JSON file a song, song_data/A/B/C/TR*.json.",
+            group_name="lake",
+            kinds={"json"},
+            owners=OWNERS,
+            tags={"layer": "lake"},
+        ),
+    ]
+
+
+def day_partitions(settings: Settings) -> dg.DynamicPartitionsDefinition:
+    """Return the days of log_data; which ones there are is told by the loads."""
+    return dg.DynamicPartitionsDefinition(name=_partitions_name(settings))
+
+
+def report_days(
+    instance: dg.DagsterInstance,
+    settings: Settings,
+    before: Mapping[dt.date, Day],
+    now: Mapping[dt.date, Day],
+    loaded: Collection[dt.date] = (),
+) -> None:
+    """Bring the partitions of log_data up to date: which days there are, and what became of each.
+
+    Reported outside the run, so that they outlast it where old runs are pruned.
+    """
+    key, name = asset_key(settings, "log_data"), _partitions_name(settings)
+    known = set(instance.get_dynamic_partitions(name))
+    days = {day.isoformat(): found for day, found in now.items()}
+    instance.add_dynamic_partitions(name, sorted(days.keys() - known))
+    for gone in known - days.keys():
+        instance.delete_dynamic_partition(name, gone)
+    news = {
+        day
+        for day, found in now.items()
+        if day in loaded
+        or found.state in (CHANGED, GONE)
+        or found != before.get(day)
+        or day.isoformat() not in known
+    }
+    arrived = _arrived(settings, instance.get_materialized_partitions(key), now)
+    for day in sorted(news | arrived):
+        event = dg.AssetMaterialization if day in arrived else dg.AssetObservation
+        instance.report_runless_asset_event(
+            event(
+                key,
+                description=f"The file of {day} is {now[day].state}.",
+                partition=day.isoformat(),
+                metadata={"state": now[day].state, "dagster/partition_row_count": now[day].rows},
+            )
+        )
+
+
+def _partitions_name(settings: Settings) -> str:
+    return "/".join((*settings.asset_key_prefix, "log_data_days"))
+
+
+def _arrived(
+    settings: Settings, materialized: Collection[str], days: Mapping[dt.date, Day]
+) -> set[dt.date]:
+    """Return the loaded days to be reported as materialized, each once.
+
+    Where freshness is watched, it counts from the latest of these: so those that fill an older gap
+    wait for a newest day to come.
+    """
+    waiting = {
+        day
+        for day, found in days.items()
+        if found.state == LOADED and day.isoformat() not in materialized
+    }
+    newest = newest_day(days)
+    is_due = newest in waiting and not is_late(newest, dt.datetime.now(dt.UTC).date())
+    return waiting if is_due or not materialized or not daily_freshness(settings) else set()

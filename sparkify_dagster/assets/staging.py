@@ -1,119 +1,152 @@
 """The staging tables: the lake's files as rows, nothing filtered."""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from pydantic import Field
 
-from sparkify_dagster.assets.common import StagingConfig, asset_arguments, load_table
-from sparkify_dagster.automation.freshness import daily_freshness
+from sparkify_dagster.assets.common import (
+    StagingConfig,
+    asset_arguments,
+    load_table,
+    materialized,
+)
+from sparkify_dagster.assets.lake import report_days
+from sparkify_dagster.lake.days import parse_days
+from sparkify_dagster.loading.days import (
+    CHANGED,
+    COMPARED_WEEKS,
+    LOADED,
+    Day,
+    has_ended,
+    is_late,
+    newest_day,
+    read_days,
+    unusual_days,
+)
 from sparkify_dagster.loading.removals import describe
+from sparkify_dagster.loading.schema import prepare
 from sparkify_dagster.loading.staging import StagingResult, load_events, load_songs
-from sparkify_dagster.resources import LakeResource, WarehouseResource
-from sparkify_dagster.settings import load_settings
+from sparkify_dagster.presentation import asset_key
+from sparkify_dagster.report import charts
+from sparkify_dagster.resources import LakeResource, RendererResource, WarehouseResource
+from sparkify_dagster.settings import Settings
 from sparkify_dagster.table import Table
-from sparkify_dagster.tables import FILE_CHECKS, STAGING_EVENTS, STAGING_SONGS
+from sparkify_dagster.tables import LOAD_CHECKS, STAGING_EVENTS, STAGING_SONGS
 from sparkify_dagster.text import markdown
-from sparkify_dagster.warehouse.base import SHOWN_LINES
+from sparkify_dagster.warehouse.base import SHOWN_LINES, Session
+
+if TYPE_CHECKING:
+    from sparkify_dagster.report.renderer import Renderer
 
 
-def daily_partitions() -> dg.DailyPartitionsDefinition:
-    """Return the days of the event files; the sample lake says its own first and last day."""
-    settings = load_settings()
-    end = settings.partition_end
-    return dg.DailyPartitionsDefinition(
-        start_date=settings.partition_start.isoformat(),
-        # Dagster's end is exclusive, the setting is the last day.
-        end_date=(end + dt.timedelta(days=1)).isoformat() if end else None,
+class EventsConfig(StagingConfig):
+    """How to load the events."""
+
+    days: str = Field(
+        default="",
+        description=(
+            "Look at these days only (UTC): a day as 2018-11-05, a range as "
+            "2018-11-01..2018-11-05, or several with commas between. Empty: at all of the lake. "
+            "With full_refresh: true they are read again though their files are the same."
+        ),
     )
 
 
-def _file_checks(table: Table) -> list[dg.AssetCheckSpec]:
+def build_staging_events(settings: Settings) -> dg.AssetsDefinition:
+    """Return the asset of the events."""
+
+    @dg.asset(
+        **asset_arguments(STAGING_EVENTS, settings),
+        check_specs=_check_specs(STAGING_EVENTS, settings),
+    )
+    def staging_events(
+        context: dg.AssetExecutionContext,
+        config: EventsConfig,
+        warehouse: WarehouseResource,
+        lake: LakeResource,
+        renderer: RendererResource,
+    ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+        """Load the new and changed days, and tell what has become of each."""
+        source = lake.open()
+        before: dict[dt.date, Day] = {}
+
+        def load(session: Session) -> tuple[StagingResult, dict[dt.date, Day]]:
+            listed = source.list_events()
+            in_lake = {file.day for file in listed if file.day}
+            days = parse_days(config.days, in_lake) if config.days.strip() else None
+            prepare(session)
+            before.clear()
+            before.update(read_days(session, listed))
+            result = load_events(
+                session,
+                source,
+                days,
+                config.full_refresh,
+                settings.copy_max_errors,
+                context.run.run_id,
+                config.removal_limit(settings),
+            )
+            return result, read_days(session, listed)
+
+        try:
+            (result, days), metadata = load_table(context, warehouse.open(), STAGING_EVENTS, load)
+        except dg.Failure:
+            if before:
+                report_days(context.instance, settings, before, before)
+            raise
+        report_days(context.instance, settings, before, days, result.days)
+        yield materialized(result, metadata | _what_was_done(result))
+        yield from _file_check_results(result)
+        yield _recent(days)
+        yield _usual(days, result, renderer)
+
+    return staging_events
+
+
+def build_staging_songs(settings: Settings) -> dg.AssetsDefinition:
+    """Return the asset of the songs."""
+
+    @dg.asset(
+        **asset_arguments(STAGING_SONGS, settings),
+        check_specs=_check_specs(STAGING_SONGS, settings),
+    )
+    def staging_songs(
+        context: dg.AssetExecutionContext,
+        config: StagingConfig,
+        warehouse: WarehouseResource,
+        lake: LakeResource,
+    ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+        """Load the new and changed song files; take out the rows of those that have gone."""
+        result, metadata = load_table(
+            context,
+            warehouse.open(),
+            STAGING_SONGS,
+            lambda session: load_songs(
+                session,
+                lake.open(),
+                config.full_refresh,
+                settings.copy_max_errors,
+                context.run.run_id,
+                config.removal_limit(settings),
+            ),
+        )
+        yield materialized(result, metadata | _what_was_done(result))
+        yield from _file_check_results(result)
+
+    return staging_songs
+
+
+def _check_specs(table: Table, settings: Settings) -> list[dg.AssetCheckSpec]:
     return [
-        dg.AssetCheckSpec(name, asset=table.name, description=description)
-        for name, description in FILE_CHECKS.items()
+        dg.AssetCheckSpec(name, asset=asset_key(settings, table.name), description=description)
+        for name, description in LOAD_CHECKS[table.name].items()
     ]
 
 
-@dg.asset(
-    **asset_arguments(STAGING_EVENTS),
-    partitions_def=daily_partitions(),
-    freshness_policy=daily_freshness(load_settings()),
-    check_specs=_file_checks(STAGING_EVENTS),
-)
-def staging_events(
-    context: dg.AssetExecutionContext,
-    config: StagingConfig,
-    warehouse: WarehouseResource,
-    lake: LakeResource,
-) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
-    """Load the new and changed days: those of the run's partitions, or all of the lake."""
-    partitioned = context.has_partition_key or context.has_partition_key_range
-    days = [dt.date.fromisoformat(key) for key in context.partition_keys] if partitioned else None
-    settings = load_settings()
-    result, metadata = load_table(
-        context,
-        warehouse.open(),
-        STAGING_EVENTS,
-        lambda session: load_events(
-            session,
-            lake.open(),
-            days,
-            config.full_refresh,
-            settings.copy_max_errors,
-            context.run.run_id,
-            config.removal_limit(),
-        ),
-    )
-    metadata |= _what_was_done(result)
-    if days is None:
-        partitions = daily_partitions()
-        for day, rows in result.days.items():
-            if partitions.has_partition_key(day.isoformat()):
-                context.log_event(
-                    dg.AssetMaterialization(
-                        STAGING_EVENTS.name,
-                        partition=day.isoformat(),
-                        metadata={"dagster/partition_row_count": rows},
-                    )
-                )
-    else:
-        for day in days:
-            context.add_asset_metadata(
-                {"dagster/partition_row_count": result.days.get(day, 0)},
-                asset_key=STAGING_EVENTS.name,
-                partition_key=day.isoformat(),
-            )
-    yield dg.MaterializeResult(metadata=metadata)
-    yield from _file_check_results(result)
-
-
-@dg.asset(**asset_arguments(STAGING_SONGS), check_specs=_file_checks(STAGING_SONGS))
-def staging_songs(
-    context: dg.AssetExecutionContext,
-    config: StagingConfig,
-    warehouse: WarehouseResource,
-    lake: LakeResource,
-) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
-    """Load the new and changed song files; take out the rows of those that have gone."""
-    result, metadata = load_table(
-        context,
-        warehouse.open(),
-        STAGING_SONGS,
-        lambda session: load_songs(
-            session,
-            lake.open(),
-            config.full_refresh,
-            load_settings().copy_max_errors,
-            context.run.run_id,
-            config.removal_limit(),
-        ),
-    )
-    yield dg.MaterializeResult(metadata=metadata | _what_was_done(result))
-    yield from _file_check_results(result)
-
-
-def _what_was_done(result: StagingResult) -> dict[str, int]:
+def _what_was_done(result: StagingResult) -> dict[str, Any]:
     return {"files_read": result.files_read, "files_removed": result.files_removed}
 
 
@@ -154,3 +187,56 @@ def _file_check_results(result: StagingResult) -> Iterator[dg.AssetCheckResult]:
         else None,
         metadata={"names_not_taken": len(result.left_out)},
     )
+
+
+def _recent(days: Mapping[dt.date, Day]) -> dg.AssetCheckResult:
+    newest, today = newest_day(days), dt.datetime.now(dt.UTC).date()
+    age = (today - newest).days
+    return dg.AssetCheckResult(
+        check_name="newest_day_is_recent",
+        passed=not is_late(newest, today),
+        severity=dg.AssetCheckSeverity.WARN,
+        description=(
+            f"The lake has ended with {newest}: nothing is due."
+            if has_ended(newest, today)
+            else f"The newest day is {newest}, {age} days ago. Look at what delivers the files."
+            if is_late(newest, today)
+            else None
+        ),
+        metadata={"newest_day": newest.isoformat(), "age_days": age},
+    )
+
+
+def _usual(
+    days: Mapping[dt.date, Day], result: StagingResult, renderer: RendererResource
+) -> dg.AssetCheckResult:
+    rows = {day: found.rows for day, found in days.items() if found.state in (LOADED, CHANGED)}
+    unusual = unusual_days(rows, result.days)
+    metadata: dict[str, Any] = {"unusual_days": len(unusual)}
+    if unusual:
+        metadata["chart"] = _volume_chart(rows, {found.day for found in unusual}, renderer.open())
+    return dg.AssetCheckResult(
+        check_name="usual_volume",
+        passed=not unusual,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="\n".join(
+            f"{found.day} ({found.day:%A}): {found.rows:,} events; the median of the {found.weeks} "
+            f"weeks before is {found.usual:,.0f}."
+            for found in unusual
+        )
+        or None,
+        metadata=metadata,
+    )
+
+
+def _volume_chart(
+    rows: Mapping[dt.date, int], unusual: set[dt.date], renderer: "Renderer"
+) -> dg.MetadataValue:
+    since = min(unusual) - dt.timedelta(weeks=COMPARED_WEEKS)
+    shown = [
+        (f"{day}", count, "unusual" if day in unusual else "usual")
+        for day, count in rows.items()
+        if day >= since
+    ]
+    picture = renderer.png(charts.volume(shown))
+    return dg.MetadataValue.md(f"![Events a day](data:image/png;base64,{picture()})")

@@ -1,4 +1,4 @@
-"""Alerts: a failed run is told to a webhook, as Slack and its likes take them."""
+"""Alerts: failed runs and checks are told to a webhook, as Slack and its likes take them."""
 
 import http.client
 import json
@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 
+from sparkify_dagster.automation.sensors import sensor_status
 from sparkify_dagster.settings import Settings
 from sparkify_dagster.text import printable
 
@@ -26,9 +27,9 @@ class AlertError(Exception):
 
 
 def alert_sensors(settings: Settings) -> list[dg.SensorDefinition]:
-    """Return the sensor that posts failed runs, or none where SPARKIFY_ALERT_WEBHOOK is not set.
+    """Return the sensors that post to SPARKIFY_ALERT_WEBHOOK, or none where it is not set.
 
-    It sees the runs that Dagster launched; one started from a shell shows its failure there.
+    They see the runs that Dagster launched; one started from a shell shows its failure there.
     """
     webhook = settings.alert_webhook
     if webhook is None:
@@ -37,27 +38,35 @@ def alert_sensors(settings: Settings) -> list[dg.SensorDefinition]:
     @dg.run_failure_sensor(
         name="alert_on_failure",
         minimum_interval_seconds=30,
-        default_status=(
-            dg.DefaultSensorStatus.RUNNING
-            if settings.automation
-            else dg.DefaultSensorStatus.STOPPED
-        ),
+        default_status=sensor_status(settings),
         description="Posts every failed run to the webhook SPARKIFY_ALERT_WEBHOOK.",
     )
     def alert_on_failure(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
-        try:
-            post(webhook, describe_failure(context, settings.ui_url))
-        except AlertError as error:
-            message = f"Run {context.dagster_run.run_id} failed, and no alert was sent: {error}"
-            context.log.error(message)
-            return dg.SkipReason(message)
-        return None
+        return _send(context, webhook, describe_failure(context, settings.ui_url))
 
-    return [alert_on_failure]
+    @dg.run_status_sensor(
+        run_status=dg.DagsterRunStatus.SUCCESS,
+        name="alert_on_failed_checks",
+        minimum_interval_seconds=30,
+        default_status=sensor_status(settings),
+        description=(
+            "Posts the checks of severity ERROR that failed in a run which succeeded, as they do "
+            "not block it, to the webhook SPARKIFY_ALERT_WEBHOOK."
+        ),
+    )
+    def alert_on_failed_checks(context: dg.RunStatusSensorContext) -> dg.SkipReason | None:
+        run = context.dagster_run
+        lines = failed_check_lines(context.instance, run.run_id)
+        if not lines:
+            return dg.SkipReason(f"No check failed in run {run.run_id}.")
+        head = f"{run.job_name} succeeded with failed checks in run {run.run_id}"
+        return _send(context, webhook, "\n".join([head, *lines, *_link(run, settings.ui_url)]))
+
+    return [alert_on_failure, alert_on_failed_checks]
 
 
 def describe_failure(context: dg.RunFailureSensorContext, ui_url: str | None) -> str:
-    """Return what people are told of a failed run: job, run, failed steps, errors, link."""
+    """Return what people are told of a failed run: job, run, failed steps, checks, errors, link."""
     run = context.dagster_run
     lines = [f"{run.job_name} failed in run {run.run_id}"]
     failures = context.get_step_failure_events()
@@ -65,9 +74,38 @@ def describe_failure(context: dg.RunFailureSensorContext, ui_url: str | None) ->
         lines.append(f"{event.step_key}: {first_error_line(event)}")
     if not failures:
         lines.append(_shortened(context.failure_event.message or "No step failed."))
-    if ui_url:
-        lines.append(f"{ui_url}/runs/{run.run_id}")
-    return "\n".join(lines)
+    lines += failed_check_lines(context.instance, run.run_id)
+    return "\n".join([*lines, *_link(run, ui_url)])
+
+
+def failed_check_lines(instance: dg.DagsterInstance, run_id: str) -> list[str]:
+    """Return a line for each check of severity ERROR that failed in a run."""
+    events = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+    found = [
+        event.dagster_event.asset_check_evaluation_data for event in events if event.dagster_event
+    ]
+    return [
+        _shortened(
+            f"{check.asset_key.to_user_string()}: check {check.check_name} failed. "
+            f"{' '.join((check.description or '').splitlines())}".rstrip()
+        )
+        for check in found
+        if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
+    ]
+
+
+def _send(context: dg.RunStatusSensorContext, webhook: str, text: str) -> dg.SkipReason | None:
+    try:
+        post(webhook, text)
+    except AlertError as error:
+        message = f"Run {context.dagster_run.run_id}: no alert was sent: {error}"
+        context.log.error(message)
+        return dg.SkipReason(message)
+    return None
+
+
+def _link(run: dg.DagsterRun, ui_url: str | None) -> list[str]:
+    return [f"{ui_url}/runs/{run.run_id}"] if ui_url else []
 
 
 def first_error_line(event: dg.DagsterEvent) -> str:

@@ -6,66 +6,109 @@ at each commit and at the close of a file's last connection: some 2,000 waits in
 that is half of the time of a small run. Here each file has one engine and one connection that stays
 open, and commits wait for the disk at checkpoints only. By SQLite's rules for WAL files a power cut
 may then lose the latest events of the history, but never damages it; the warehouse is not
-concerned. PostgreSQL is not touched.
+concerned.
 
 The UI follows a run by watching for changes of its file, and events that went to the WAL file only
 are none: so the file is touched after each write.
+
+Named in deploy/dagster.development.yaml; an instance that names another storage has that one.
 """
 
 import contextlib
 import os
 import sqlite3
-import sys
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from sqlalchemy.engine import Engine
-
-# Each makes its engines by its own `create_engine`.
-_STORAGES = (
-    "dagster._core.storage.event_log.sqlite.sqlite_event_log",
-    "dagster._core.storage.runs.sqlite.sqlite_run_storage",
+from dagster import StringSource
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
+    INDEX_SHARD_NAME,
+    SqliteEventLogStorage,
 )
+from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
+from dagster._serdes import ConfigurableClassData
+from sqlalchemy import QueuePool, create_engine, event
+from sqlalchemy.engine import Connection, Engine
+
 _KEPT_FILES = 8  # a run writes to three; a long-lived process meets the files of many runs
 
 
-def write_history_without_waiting() -> None:
-    """Have Dagster write its SQLite history in this process as told above.
+class QuickRunStorage(SqliteRunStorage):
+    """Runs, in `home`/history as Dagster's own storage keeps them."""
 
-    A process that executes a run has loaded its history's storage before it loads the definitions;
-    others do without, and are spared the import.
-    """
-    for name in _STORAGES:
-        if name in sys.modules:
-            vars(sys.modules[name])["create_engine"] = _create_engine
+    def __init__(self, conn_string: str, inst_data: ConfigurableClassData | None = None) -> None:
+        self._kept = _engine(conn_string)
+        super().__init__(conn_string, inst_data)
+
+    @classmethod
+    def config_type(cls) -> Any:
+        """Return what the instance file has to say."""
+        return {"home": StringSource}
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Any
+    ) -> "QuickRunStorage":
+        """Return the storage that the instance file names."""
+        return cls.from_local(os.path.join(config_value["home"], "history"), inst_data)
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """Lend the kept connection for one transaction."""
+        with self._kept.begin() as connection:
+            yield connection
 
 
-def _create_engine(
-    url: str, poolclass: Any = None, connect_args: dict[str, Any] | None = None
-) -> "Engine":
-    return _kept_engine(url, *(connect_args or {}).items())
+class QuickEventLogStorage(SqliteEventLogStorage):
+    """Events, in `home`/history/runs as Dagster's own storage keeps them: a file a run."""
+
+    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+        self._made: set[str] = set()
+        self._turn = threading.Lock()
+        self._kept = lru_cache(maxsize=_KEPT_FILES)(_engine)
+        super().__init__(base_dir, inst_data)
+
+    @classmethod
+    def config_type(cls) -> Any:
+        """Return what the instance file has to say."""
+        return {"home": StringSource}
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Any
+    ) -> "QuickEventLogStorage":
+        """Return the storage that the instance file names."""
+        return cls(os.path.join(config_value["home"], "history", "runs"), inst_data)
+
+    def run_connection(self, run_id: str | None = None) -> AbstractContextManager[Connection]:
+        """Lend the kept connection to a run's file."""
+        return self._lend(str(run_id))
+
+    def index_connection(self) -> AbstractContextManager[Connection]:
+        """Lend the kept connection to the file of all runs."""
+        return self._lend(INDEX_SHARD_NAME)
+
+    @contextmanager
+    def _lend(self, shard: str) -> Iterator[Connection]:
+        if shard not in self._made:
+            with super().run_connection(shard):
+                self._made.add(shard)  # the file and its tables were made, if need be
+        with self._turn, self._kept(self.conn_string_for_shard(shard)).begin() as connection:
+            yield connection
 
 
-@lru_cache(maxsize=_KEPT_FILES)
-def _kept_engine(url: str, *connect_args: tuple[str, Any]) -> "Engine":
-    from sqlalchemy import QueuePool, create_engine, event
-
-    class KeptPool(QueuePool):
-        """Keeps its connection when Dagster disposes of the engine, as it does at every event."""
-
-        def dispose(self) -> None:
-            pass
-
-        def recreate(self) -> "KeptPool":
-            return self
-
+def _engine(url: str) -> Engine:
+    """Return an engine that keeps one connection open."""
     engine = create_engine(
         url,
-        poolclass=KeptPool,
+        poolclass=QueuePool,
         pool_size=1,
         max_overflow=-1,
-        connect_args={**dict(connect_args), "check_same_thread": False},
+        connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS, "check_same_thread": False},
     )
     path = str(engine.url.database)
 

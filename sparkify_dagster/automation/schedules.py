@@ -1,9 +1,30 @@
-"""The schedule: everything, every night."""
+"""The schedules: everything every night, and pruning where it is wanted."""
 
 import dagster as dg
 
 from sparkify_dagster.automation.jobs import sparkify_etl
-from sparkify_dagster.settings import SettingError, Settings, load_settings
+from sparkify_dagster.settings import SettingError, Settings
+
+PRUNING_CRON = "30 2 * * 0"  # Sundays, before the nightly run
+
+
+def build_schedules(
+    settings: Settings, prune_history: dg.JobDefinition
+) -> list[dg.ScheduleDefinition]:
+    """Return the schedules.
+
+    Raises:
+        SettingError: SPARKIFY_SCHEDULE_CRON is no cron line.
+    """
+    pruning = dg.ScheduleDefinition(
+        name="prune_weekly",
+        job=prune_history,
+        cron_schedule=PRUNING_CRON,
+        execution_timezone=settings.timezone,
+        default_status=_status(settings),
+        description=f"Deletes runs older than {settings.history_days} days.",
+    )
+    return [build_nightly(settings), *([pruning] if settings.history_days else [])]
 
 
 def build_nightly(settings: Settings) -> dg.ScheduleDefinition:
@@ -18,11 +39,7 @@ def build_nightly(settings: Settings) -> dg.ScheduleDefinition:
             job=sparkify_etl,
             cron_schedule=settings.schedule_cron,
             execution_timezone=settings.timezone,
-            default_status=(
-                dg.DefaultScheduleStatus.RUNNING
-                if settings.automation
-                else dg.DefaultScheduleStatus.STOPPED
-            ),
+            default_status=_status(settings),
             description=(
                 "Loads what is new or changed, also what a sensor has missed or a failed run left."
             ),
@@ -34,4 +51,6 @@ def build_nightly(settings: Settings) -> dg.ScheduleDefinition:
         ) from None
 
 
-nightly = build_nightly(load_settings())
+def _status(settings: Settings) -> dg.DefaultScheduleStatus:
+    running, stopped = dg.DefaultScheduleStatus.RUNNING, dg.DefaultScheduleStatus.STOPPED
+    return running if settings.automation else stopped

@@ -2,7 +2,8 @@
 
 Each requests one run of sparkify_etl without a partition for all that it found: that run loads
 what is new or changed, and nothing else, so that a request too many costs seconds and changes
-nothing. A run that fails is not requested again; the nightly one makes up for it.
+nothing. A run that failed for a transient reason is requested again by retry_transient_failures;
+for any other, the nightly one makes up.
 """
 
 import datetime as dt
@@ -29,8 +30,9 @@ from sparkify_dagster.lake.changes import (
     unpack_days,
     unpack_songs,
 )
+from sparkify_dagster.presentation import asset_key
 from sparkify_dagster.resources import LakeResource
-from sparkify_dagster.settings import load_settings
+from sparkify_dagster.settings import Settings
 from sparkify_dagster.text import printable
 
 Seen = TypeVar("Seen")
@@ -40,18 +42,44 @@ SONG_INTERVAL = 300  # seconds
 # S3 lists 1,000 names a request: this many take 5 to 15 s, of the 60 s that a sensor is given.
 SONGS_PER_TICK = 50_000
 
-SENSOR_STATUS = (
-    dg.DefaultSensorStatus.RUNNING if load_settings().automation else dg.DefaultSensorStatus.STOPPED
-)
+
+def build_lake_sensors(settings: Settings) -> list[dg.SensorDefinition]:
+    """Return the two sensors that look at the lake."""
+    log_data = asset_key(settings, "log_data")
+
+    @dg.sensor(
+        job=sparkify_etl,
+        minimum_interval_seconds=LOG_INTERVAL,
+        default_status=sensor_status(settings),
+        description="Has new, changed and removed day files loaded: one run for all of them.",
+    )
+    def new_log_files(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult:
+        return look_at_days(context, lake, log_data)
+
+    @dg.sensor(
+        job=sparkify_etl,
+        minimum_interval_seconds=SONG_INTERVAL,
+        default_status=sensor_status(settings),
+        description=(
+            f"Has new, changed and removed song files loaded. Looks through {SONGS_PER_TICK:,} "
+            "files at a time, and asks for one run when it has been through all of them."
+        ),
+    )
+    def new_song_files(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult:
+        return look_at_songs(context, lake)
+
+    return [new_log_files, new_song_files]
 
 
-@dg.sensor(
-    job=sparkify_etl,
-    minimum_interval_seconds=LOG_INTERVAL,
-    default_status=SENSOR_STATUS,
-    description="Has new, changed and removed day files loaded: one run for all of them.",
-)
-def new_log_files(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult:
+def sensor_status(settings: Settings) -> dg.DefaultSensorStatus:
+    """Return whether sensors start switched on."""
+    running, stopped = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
+    return running if settings.automation else stopped
+
+
+def look_at_days(
+    context: dg.SensorEvaluationContext, lake: LakeResource, log_data: dg.AssetKey
+) -> dg.SensorResult:
     """Compare all day files with those of the last request.
 
     There are a few thousand at the most, which S3 lists in as many requests.
@@ -78,20 +106,11 @@ def new_log_files(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg
             )
         ],
         cursor=cursor,
-        asset_events=_arrival(before, newest, len(marks)),
+        asset_events=_arrival(before, newest, len(marks), log_data),
     )
 
 
-@dg.sensor(
-    job=sparkify_etl,
-    minimum_interval_seconds=SONG_INTERVAL,
-    default_status=SENSOR_STATUS,
-    description=(
-        f"Has new, changed and removed song files loaded. Looks through {SONGS_PER_TICK:,} files "
-        "at a time, and asks for one run when it has been through all of them."
-    ),
-)
-def new_song_files(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult:
+def look_at_songs(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult:
     """Look through the next stretch of the song files; at the end, compare them with last time.
 
     A stretch of names, not a folder a tick: its work is bounded whatever the folders look like,
@@ -124,9 +143,6 @@ def new_song_files(context: dg.SensorEvaluationContext, lake: LakeResource) -> d
     )
 
 
-LAKE_SENSORS = [new_log_files, new_song_files]
-
-
 def _unpacked(
     context: dg.SensorEvaluationContext, unpack: Callable[[str], Seen], nothing: Seen
 ) -> Seen:
@@ -145,8 +161,10 @@ def _day_tags(changes: DayChanges) -> dict[str, str]:
     return {f"sparkify/days_{what}": describe_days(found) for what, found in days.items() if found}
 
 
-def _arrival(before: DaysSeen, newest: dt.date, count: int) -> list[dg.AssetMaterialization]:
-    """Return the event that the freshness policy of log_data waits for.
+def _arrival(
+    before: DaysSeen, newest: dt.date, count: int, log_data: dg.AssetKey
+) -> list[dg.AssetMaterialization]:
+    """Return the event that the freshness policy of log_data waits for, if the load is yet to come.
 
     It says that yesterday's file is there, so a file that fills an older gap is none; nor is one
     that is only corrected. The first look is one in any case: from then on a day may be missed.
@@ -157,7 +175,7 @@ def _arrival(before: DaysSeen, newest: dt.date, count: int) -> list[dg.AssetMate
         return []
     return [
         dg.AssetMaterialization(
-            "log_data",
+            log_data,
             description=f"The file of {newest} has come.",
             metadata={"newest_day": newest.isoformat(), "day_files": count},
         )

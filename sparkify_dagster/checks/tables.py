@@ -2,14 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 
+from sparkify_dagster.loading.findings import Findings, find, remedy
 from sparkify_dagster.loading.ledger import EVERY_DAY, Span, latest_span, read_ledger
+from sparkify_dagster.presentation import asset_key, failure, shown
 from sparkify_dagster.resources import WarehouseResource
+from sparkify_dagster.settings import Settings
 from sparkify_dagster.table import Check, Table
 from sparkify_dagster.tables import TABLES
-from sparkify_dagster.warehouse.base import Session
+from sparkify_dagster.text import code_block, markdown_table
+from sparkify_dagster.warehouse.base import Session, WarehouseError
 
 # Up to this many rows a table is always checked whole; it takes a fraction of a second. Of a table
 # that sums another up, the other's rows count.
@@ -50,15 +55,16 @@ def _changed_days(session: Session, table: Table) -> Span:
     return EVERY_DAY if count <= WHOLE_TABLE_ROWS else latest_span(session, table, entry.load_id)
 
 
-def build_checks(table: Table) -> dg.AssetChecksDefinition:
+def build_checks(table: Table, settings: Settings) -> dg.AssetChecksDefinition:
     """Return the checks of one table, as one step."""
+    key = asset_key(settings, table.name)
 
     @dg.multi_asset_check(
         name=f"{table.name}_checks",
         specs=[
             dg.AssetCheckSpec(
                 check.name,
-                asset=table.name,
+                asset=key,
                 description=check.description,
                 blocking=check.severity == "blocking",
             )
@@ -72,40 +78,52 @@ def build_checks(table: Table) -> dg.AssetChecksDefinition:
     ) -> Iterator[dg.AssetCheckResult]:
         run = context.run
         materialized = run.asset_selection
-        along_with_load = (
-            dg.AssetKey(table.name) in materialized
-            if materialized
-            else not run.asset_check_selection
-        )
-        numbers = warehouse.open().read(
-            lambda session: query_numbers(session, table, along_with_load),
-            f"{run.job_name}/{table.name}_checks",
-            run.run_id,
-        )
+        along_with_load = key in materialized if materialized else not run.asset_check_selection
         selected = {key.name for key in context.selected_asset_check_keys}
-        for check in table.checks:
-            if check.name in selected:
-                yield _result(table, check, numbers)
+        checks = [check for check in table.checks if check.name in selected]
+
+        def look(session: Session) -> tuple[Numbers, dict[str, Findings]]:
+            numbers = query_numbers(session, table, along_with_load)
+            failed = (check for check in checks if not check.passes(numbers.values))
+            return numbers, {check.name: find(session, table, check) for check in failed}
+
+        label = f"{run.job_name}/{table.name}_checks"
+        try:
+            numbers, findings = warehouse.open().read(look, label, run.run_id)
+        except WarehouseError as error:
+            raise failure(context, error) from error
+        for check in checks:
+            yield _result(table, key, check, numbers, findings.get(check.name))
 
     return table_checks
 
 
-def _result(table: Table, check: Check, numbers: Numbers) -> dg.AssetCheckResult:
+def _result(
+    table: Table, key: dg.AssetKey, check: Check, numbers: Numbers, found: Findings | None
+) -> dg.AssetCheckResult:
     is_warning = check.severity == "warning"
+    looked_at = "whole table" if numbers.whole_table else "the days changed by the load"
+    figures = {name: numbers.values[name] for name in check.columns}
     return dg.AssetCheckResult(
-        asset_key=table.name,
+        asset_key=key,
         check_name=check.name,
-        passed=check.passes(numbers.values),
+        passed=found is None,
         severity=dg.AssetCheckSeverity.WARN if is_warning else dg.AssetCheckSeverity.ERROR,
-        metadata={
-            **{name: numbers.values[name] for name in check.columns},
-            "looked_at": (
-                "whole table"
-                if numbers.whole_table
-                else "the first to the last day changed by the load"
-            ),
-        },
+        description=_say(check, figures, remedy(table, check)) if found else None,
+        metadata={**(_show(found) if found else {}), **figures, "looked_at": looked_at},
     )
 
 
-TABLE_CHECKS = [build_checks(table) for table in TABLES.values()]
+def _say(check: Check, figures: dict[str, int], remedy: str) -> str:
+    numbers = ", ".join(f"{name} {number}" for name, number in figures.items())
+    return f"Not so: {check.description} Found: {numbers}. {remedy}"
+
+
+def _show(found: Findings) -> dict[str, Any]:
+    """Return the first offending rows, names of people hidden, and the query that finds more."""
+    rows = [tuple(map(shown, found.columns, row)) for row in found.rows]
+    table = {"first_found": dg.MetadataValue.md(markdown_table(found.columns, rows))}
+    return {
+        **(table if rows else {}),
+        "find_more": dg.MetadataValue.md(code_block(found.query, "sql")),
+    }

@@ -23,10 +23,6 @@ JOB = "sparkify_etl"
 _INVOCATION_TAG = "sparkify/invocation"
 # Dagster's own console log shows a failure by its stack, twice; the page ends with the reason.
 _QUIET = "loggers:\n  console:\n    config:\n      log_level: CRITICAL\n"
-_ACCEPT = "ops:\n" + "".join(
-    f"  {name}:\n    config:\n      accept_removals: true\n"
-    for name in ("staging_events", "staging_songs")
-)
 _GRACE = 20  # seconds that a job is given to end by itself
 
 
@@ -45,7 +41,6 @@ def command(*, accept_removals: bool) -> None:
     settings = load_settings()
     if not os.environ.get("SPARKIFY_LAKE"):
         _make_sample_lake()
-        settings = load_settings()  # the lake says its first and last day
     try:
         open_lake(settings.lake).refuse_missing()
     except LakeError as error:
@@ -53,7 +48,7 @@ def command(*, accept_removals: bool) -> None:
     click.echo(f"Running {JOB} on {settings.lake} ...")
     _begin_history(home)
     invocation = uuid.uuid4().hex
-    exit_code = _execute(invocation, accept_removals)
+    exit_code = _execute(invocation, accept_removals, settings.asset_key_prefix)
     # Imported after the job has run: the two processes need not share the memory.
     from sparkify_dagster.cli.summary import print_summary
 
@@ -96,10 +91,16 @@ def _begin_history(home: Path) -> None:
         os.close(handle)
 
 
-def _execute(invocation: str, accept_removals: bool) -> int:
+def _confirmation(prefix: tuple[str, ...]) -> str:
+    """Return the run config that accepts removals; a step is named by its asset's whole key."""
+    steps = ("__".join((*prefix, name)) for name in ("staging_events", "staging_songs"))
+    return "ops:\n" + "".join(f"  {n}:\n    config:\n      accept_removals: true\n" for n in steps)
+
+
+def _execute(invocation: str, accept_removals: bool, prefix: tuple[str, ...]) -> int:
     dagster = shutil.which("dagster", path=str(Path(sys.executable).parent)) or "dagster"
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as config:
-        config.write(_QUIET + _ACCEPT * accept_removals)
+        config.write(_QUIET + _confirmation(prefix) * accept_removals)
         config.flush()
         job = ["-m", "sparkify_dagster.definitions", "-j", JOB, "-c", config.name]
         tags = json.dumps({_INVOCATION_TAG: invocation})

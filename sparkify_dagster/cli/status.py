@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sparkify_dagster.settings import Settings, load_settings
-from sparkify_dagster.tables import FILE_CHECKS, TABLES, in_group
+from sparkify_dagster.tables import LOAD_CHECKS, TABLES
 from sparkify_dagster.warehouse import open_warehouse
 from sparkify_dagster.warehouse.base import Session, WarehouseError
 
@@ -41,7 +41,7 @@ def command() -> None:
     _print_files(console, contents, settings)
     console.print(_grid(contents))
     if os.environ.get("DAGSTER_HOME"):
-        _print_runs(console)
+        _print_runs(console, settings.asset_key_prefix)
     else:
         console.print("Runs and checks: unknown, as DAGSTER_HOME is not set.")
 
@@ -93,7 +93,7 @@ def _moment(moment: Any) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment else "never"
 
 
-def _print_runs(console: "Console") -> None:
+def _print_runs(console: "Console", prefix: tuple[str, ...]) -> None:
     import datetime as dt
 
     import dagster as dg
@@ -106,20 +106,20 @@ def _print_runs(console: "Console") -> None:
         run, started = runs[0].dagster_run, runs[0].start_time
         when = _moment(dt.datetime.fromtimestamp(started, dt.UTC)) if started else "not yet started"
         console.print(f"Last run: {run.status.value}, {run.job_name}, {when}, {run.run_id}")
-        failing = _failing_checks(instance)
+        failing = _failing_checks(instance, prefix)
     for line in failing:
         console.print(line)
     if not failing:
         console.print("Failing checks: none.")
 
 
-def _failing_checks(instance: Any) -> list[str]:
+def _failing_checks(instance: Any, prefix: tuple[str, ...]) -> list[str]:
     """Return a line for every check whose latest result is a failure."""
     import dagster as dg
 
     names = [(table.name, check.name) for table in TABLES.values() for check in table.checks]
-    names += [(table.name, name) for table in in_group("staging") for name in FILE_CHECKS]
-    keys = [dg.AssetCheckKey(dg.AssetKey(table), name) for table, name in names]
+    names += [(table, name) for table, checks in LOAD_CHECKS.items() for name in checks]
+    keys = [dg.AssetCheckKey(dg.AssetKey([*prefix, table]), name) for table, name in names]
     latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
     lines = []
     for key, record in latest.items():
@@ -131,7 +131,7 @@ def _failing_checks(instance: Any) -> list[str]:
                 if isinstance(value.value, int | float)
             )
             lines.append(
-                f"Failing check: {key.asset_key.to_user_string()}.{key.name} "
+                f"Failing check: {key.asset_key.path[-1]}.{key.name} "
                 f"({evaluation.severity.value}): {numbers}"
             )
     return lines

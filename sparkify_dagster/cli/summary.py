@@ -82,7 +82,7 @@ def _row_counts(events: Sequence[dg.EventLogEntry]) -> dict[str, tuple[int, floa
             continue
         metadata = materialization.metadata
         seconds = metadata["seconds"].value if "seconds" in metadata else 0
-        found[materialization.asset_key.to_user_string()] = (
+        found[materialization.asset_key.path[-1]] = (
             int(str(metadata["dagster/row_count"].value)),
             float(str(seconds)),
         )
@@ -97,7 +97,7 @@ def _checks(events: Sequence[dg.EventLogEntry]) -> list[dg.AssetCheckEvaluation]
         and event.dagster_event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION
     ]
     order = {name: position for position, name in enumerate(TABLES)}
-    return sorted(found, key=lambda check: order.get(check.asset_key.to_user_string(), 99))
+    return sorted(found, key=lambda check: order.get(check.asset_key.path[-1], 99))
 
 
 def _tables_grid(rows: dict[str, tuple[int, float]]) -> Grid:
@@ -125,5 +125,5 @@ def _checks_grid(checks: list[dg.AssetCheckEvaluation]) -> Grid:
             for name, value in check.metadata.items()
             if isinstance(value.value, int | float)
         )
-        grid.add_row(check.asset_key.to_user_string(), check.check_name, result, numbers)
+        grid.add_row(check.asset_key.path[-1], check.check_name, result, numbers)
     return grid

@@ -3,7 +3,7 @@
 from sparkify_dagster.lineage import Lineage
 from sparkify_dagster.loading.schema import bookkeeping
 from sparkify_dagster.table import Check, Table
-from sparkify_dagster.tables import FILE_CHECKS, TABLES, in_group
+from sparkify_dagster.tables import LOAD_CHECKS, TABLES, in_group
 from sparkify_dagster.warehouse.columns import Column, created_name, read_columns
 from sparkify_dagster.warehouse.statements import read_statement, section_names
 
@@ -80,8 +80,8 @@ def _table(table: Table, lineage: dict[str, list[str]]) -> str:
 
 def _checks(table: Table) -> list[str]:
     rows = [f"| {check.name} | {_weight(check)} | {check.description} |" for check in table.checks]
-    if table.group == "staging":
-        rows += [f"| {name} | warning | {text} |" for name, text in FILE_CHECKS.items()]
+    checks = LOAD_CHECKS.get(table.name, {})
+    rows += [f"| {name} | warning | {text} |" for name, text in checks.items()]
     return ["| check | if it fails | what has to hold |", "|---|---|---|", *rows]
 
 

@@ -1,5 +1,7 @@
 """Finding and reading the source files, local or S3. Imports no Dagster."""
 
+import os
+
 from sparkify_dagster.lake.base import Lake, LakeError
 from sparkify_dagster.lake.local import LocalLake
 
@@ -19,4 +21,5 @@ def open_lake(location: str) -> Lake:
         raise LakeError(
             f"SPARKIFY_LAKE={location!r}: allowed are a local folder or s3://bucket/prefix"
         )
-    return LocalLake(location)
+    # Errors name it as whoever reads them finds it.
+    return LocalLake(os.path.abspath(location))

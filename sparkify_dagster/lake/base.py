@@ -23,6 +23,8 @@ _LOOKS_LIKE_DATA = re.compile(r"json|events|\.gz$", re.IGNORECASE)
 class LakeError(Exception):
     """The lake is not there, not readable or not laid out as expected."""
 
+    transient = False  # whether the same may succeed some minutes later
+
     def __init__(self, message: str) -> None:
         # A file's name may hold whatever forges a line of a log.
         super().__init__(printable(message))

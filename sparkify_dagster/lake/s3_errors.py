@@ -78,6 +78,15 @@ def explain(error: BotoCoreError | ClientError, request: Request) -> str:
     return f"s3://{request.bucket}/{request.key}: {text}"
 
 
+def is_transient(error: BotoCoreError | ClientError) -> bool:
+    """Tell whether a fault may be gone some minutes later."""
+    if not isinstance(error, ClientError):
+        return isinstance(error, _BROKEN)
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    return code in _OVERLOADED or status >= 500
+
+
 def _refusal(error: ClientError, request: Request) -> str:
     """Return what the endpoint's answer means and what helps; the first that fits."""
     code = str(error.response.get("Error", {}).get("Code", ""))

@@ -28,7 +28,15 @@ from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from sparkify_dagster.lake.base import LakeError
-from sparkify_dagster.lake.s3_errors import DELETE, LIST, READ, WRITE, Request, explain
+from sparkify_dagster.lake.s3_errors import (
+    DELETE,
+    LIST,
+    READ,
+    WRITE,
+    Request,
+    explain,
+    is_transient,
+)
 
 if TYPE_CHECKING:
     from obstore import GetOptions, GetResult
@@ -286,7 +294,9 @@ class S3Prefix:
         endpoint = client.meta.endpoint_url if client else ""
         key = self._prefix + name
         request = Request(right, self.bucket, key, self._variable, endpoint, was_listed)
-        return LakeError(explain(error, request))
+        explained = LakeError(explain(error, request))
+        explained.transient = is_transient(error)
+        return explained
 
 
 def _region(session: Any) -> str:

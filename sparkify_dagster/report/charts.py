@@ -256,6 +256,21 @@ def coverage(data: Data) -> list[Specification]:
     ]
 
 
+def volume(rows: list[tuple[str, int, str]]) -> Specification:
+    """Draw the events of days, each of them "usual" or "unusual"."""
+    names = ("day", "events", "kind")
+    return {
+        "title": "Events a day",
+        "data": {"values": [dict(zip(names, row, strict=True)) for row in rows]},
+        "mark": {"type": "bar"},
+        "encoding": {
+            "x": _day_axis(),
+            "y": {"field": "events", "type": "quantitative", "title": "events"},
+            "color": _legend("kind", ["usual", "unusual"], ["usual", "unusual"]),
+        },
+    }
+
+
 def _values(rows: list[Record], *fields: str) -> Record:
     """Return the data of a chart: what it shows of each row, as all of it goes to the renderer."""
     return {"values": [{field: row[field] for field in fields} for row in rows]}

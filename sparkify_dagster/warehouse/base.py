@@ -18,6 +18,14 @@ SHOWN_LINES = 20
 class WarehouseError(Exception):
     """The warehouse cannot do what was asked; the message says why and what helps."""
 
+    transient = False  # whether the same may succeed some minutes later
+
+
+class BusyError(WarehouseError):
+    """Another run has held the warehouse for as long as this one was to wait."""
+
+    transient = True
+
 
 @dataclass(frozen=True)
 class BadLine:

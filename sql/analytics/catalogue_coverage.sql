@@ -121,6 +121,23 @@ FULL JOIN (
 
 
 
+-- name: check_days_reconcile
+SELECT
+    summed.day,
+    summed.plays,
+    COUNT(plays.songplay_id) AS songplays_rows,
+    summed.matched_plays,
+    COUNT(plays.song_id) AS songplays_matched
+FROM analytics.catalogue_coverage AS summed
+LEFT JOIN analytics.songplays AS plays
+    ON summed.day = CAST(plays.start_time AS DATE)
+GROUP BY summed.day, summed.plays, summed.matched_plays
+HAVING summed.plays <> COUNT(plays.songplay_id) OR summed.matched_plays <> COUNT(plays.song_id)
+ORDER BY summed.day
+LIMIT 10;
+
+
+
 -- name: report
 -- The latest days, newest first.
 SELECT

@@ -139,6 +139,33 @@ FULL JOIN (
 
 
 
+-- name: check_days_reconcile
+SELECT
+    summed.day,
+    summed.plays,
+    COUNT(plays.songplay_id) AS songplays_rows,
+    summed.paid_plays,
+    COUNT(CASE WHEN plays.level = 'paid' THEN plays.songplay_id END) AS songplays_paid,
+    summed.active_users,
+    summed.weekly_active_users
+FROM analytics.daily_engagement AS summed
+LEFT JOIN analytics.songplays AS plays
+    ON summed.day = CAST(plays.start_time AS DATE)
+GROUP BY
+    summed.day,
+    summed.plays,
+    summed.paid_plays,
+    summed.active_users,
+    summed.weekly_active_users
+HAVING
+    summed.plays <> COUNT(plays.songplay_id)
+    OR summed.paid_plays <> COUNT(CASE WHEN plays.level = 'paid' THEN plays.songplay_id END)
+    OR summed.active_users > summed.weekly_active_users
+ORDER BY summed.day
+LIMIT 10;
+
+
+
 -- name: report
 -- The latest days, newest first.
 SELECT

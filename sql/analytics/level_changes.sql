@@ -220,6 +220,40 @@ WHERE changes.recency = 1;
 
 
 
+-- name: check_levels_reconcile
+SELECT
+    changes.user_id,
+    changes.to_level,
+    users.level
+FROM analytics.level_changes AS changes
+INNER JOIN (
+    SELECT
+        user_id,
+        MAX(change_number) AS change_number
+    FROM analytics.level_changes
+    GROUP BY user_id
+) AS latest
+    ON changes.user_id = latest.user_id AND changes.change_number = latest.change_number
+LEFT JOIN analytics.users
+    ON changes.user_id = users.user_id
+WHERE users.user_id IS NULL OR changes.to_level <> users.level
+ORDER BY changes.user_id
+LIMIT 10;
+
+-- name: check_plays_reconcile
+SELECT
+    user_id,
+    MIN(level) AS one_level,
+    MAX(level) AS other_level
+FROM analytics.songplays
+WHERE user_id NOT IN (SELECT user_id FROM analytics.level_changes)
+GROUP BY user_id
+HAVING MIN(level) <> MAX(level)
+ORDER BY user_id
+LIMIT 10;
+
+
+
 -- name: report
 -- The latest changes, newest first.
 SELECT

@@ -258,3 +258,35 @@ SELECT
     ) AS event_once
 FROM staging.staging_events
 WHERE file_day BETWEEN CAST(:first_day AS DATE) AND CAST(:last_day AS DATE);
+
+
+
+-- name: check_level_domain
+SELECT
+    file_day,
+    session_id,
+    item_in_session,
+    level
+FROM staging.staging_events
+WHERE RTRIM(level, ' ') NOT IN ('free', 'paid')
+ORDER BY file_day, session_id, item_in_session
+LIMIT 10;
+
+-- name: check_gender_domain
+SELECT
+    file_day,
+    session_id,
+    item_in_session,
+    gender
+FROM staging.staging_events
+WHERE RTRIM(gender, ' ') NOT IN ('F', 'M')
+ORDER BY file_day, session_id, item_in_session
+LIMIT 10;
+
+-- name: check_event_once
+SELECT DISTINCT
+    session_id,
+    item_in_session
+FROM staging.repeated_events
+ORDER BY session_id, item_in_session
+LIMIT 10;

@@ -143,3 +143,15 @@ SELECT
     -- warning: Every song_id is in the files once; of several the first file's row counts.
     COUNT(*) - COUNT(DISTINCT song_id) AS song_once
 FROM staging.current_songs;
+
+
+
+-- name: check_song_once
+SELECT
+    song_id,
+    COUNT(*) AS copies
+FROM staging.current_songs
+GROUP BY song_id
+HAVING COUNT(*) > 1
+ORDER BY song_id
+LIMIT 10;

@@ -212,3 +212,14 @@ LEFT JOIN (SELECT DISTINCT song_id FROM analytics.songs) AS songs
 LEFT JOIN (SELECT DISTINCT artist_id FROM analytics.artists) AS artists
     ON plays.artist_id = artists.artist_id
 WHERE :between_days(plays.start_time);
+
+
+
+-- name: check_level_domain
+SELECT
+    songplay_id,
+    level
+FROM analytics.songplays
+WHERE level NOT IN ('free', 'paid')
+ORDER BY songplay_id
+LIMIT 10;

@@ -68,3 +68,21 @@ FULL JOIN (
     WHERE :between_days(start_time)
 ) AS played
     ON moments.start_time = played.start_time;
+
+
+
+-- name: check_covers_songplays
+SELECT DISTINCT start_time
+FROM analytics.songplays
+WHERE start_time NOT IN (SELECT start_time FROM analytics.time WHERE start_time IS NOT NULL)
+ORDER BY start_time
+LIMIT 10;
+
+-- name: check_weekday_domain
+SELECT
+    start_time,
+    weekday
+FROM analytics.time
+WHERE weekday NOT BETWEEN 0 AND 6
+ORDER BY start_time
+LIMIT 10;

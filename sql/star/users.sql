@@ -139,3 +139,23 @@ SELECT
     -- error: gender is one of: F, M.
     COALESCE(SUM(CASE WHEN gender NOT IN ('F', 'M') THEN 1 ELSE 0 END), 0) AS gender_domain
 FROM analytics.users;
+
+
+
+-- name: check_level_domain
+SELECT
+    user_id,
+    level
+FROM analytics.users
+WHERE level NOT IN ('free', 'paid')
+ORDER BY user_id
+LIMIT 10;
+
+-- name: check_gender_domain
+SELECT
+    user_id,
+    gender
+FROM analytics.users
+WHERE gender NOT IN ('F', 'M')
+ORDER BY user_id
+LIMIT 10;

@@ -16,6 +16,7 @@ import duckdb
 
 from sparkify_dagster.text import printable
 from sparkify_dagster.warehouse.base import (
+    BusyError,
     CopyResult,
     CopySource,
     CopyStep,
@@ -250,7 +251,7 @@ class DuckDBWarehouse:
                         "remove and run: the lake has everything"
                     ) from error
                 if time.monotonic() >= deadline:
-                    raise WarehouseError(
+                    raise BusyError(
                         f"{self._path}: another process has held the warehouse for "
                         f"{self._lock_timeout} s (SPARKIFY_LOCK_TIMEOUT); run again when it has "
                         "finished"

@@ -11,7 +11,7 @@ from itertools import count
 from typing import TypeVar
 
 from sparkify_dagster.lake.s3_prefix import S3Prefix
-from sparkify_dagster.warehouse.base import Result, Session, WarehouseError
+from sparkify_dagster.warehouse.base import BusyError, Result, Session, WarehouseError
 from sparkify_dagster.warehouse.redshift.connection import Connection
 from sparkify_dagster.warehouse.redshift.costs import read_costs
 from sparkify_dagster.warehouse.redshift.errors import (
@@ -195,7 +195,7 @@ class RedshiftWarehouse:
 
     def _lock(self, connection: Connection) -> None:
         if not connection.lock(_LOCK, self._settings.lock_timeout):
-            raise WarehouseError(
+            raise BusyError(
                 f"{self.place}: another run has held the warehouse for longer than "
                 f"SPARKIFY_LOCK_TIMEOUT ({self._settings.lock_timeout} s) or "
                 "REDSHIFT_STATEMENT_TIMEOUT allows; run again when it has finished. A session left "

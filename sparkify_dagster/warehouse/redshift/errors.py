@@ -59,6 +59,7 @@ class ServerError(WarehouseError):
         self.sqlstate = sqlstate
         self.message = message
         self.detail = detail
+        self.transient = bool(passing_reason(self))
         text = f"{place}: {message} (SQLSTATE {sqlstate})"
         if detail:
             text += f"\n  {detail.strip()}"
@@ -68,9 +69,13 @@ class ServerError(WarehouseError):
 class ConnectionLost(WarehouseError):
     """The connection broke; what became of the transaction is not known from here."""
 
+    transient = True
+
 
 class Unreachable(WarehouseError):
     """No connection could be made, for a reason that may pass."""
+
+    transient = True
 
 
 def passing_reason(error: WarehouseError) -> str:

@@ -1,0 +1,76 @@
+"""What a failed check is about: the first rows or keys, and the query that finds them."""
+
+from dataclasses import dataclass
+
+from sparkify_dagster.table import Check, Table
+from sparkify_dagster.tables import TABLES
+from sparkify_dagster.warehouse.base import Row, Session
+from sparkify_dagster.warehouse.statements import read_statement
+
+SHOWN_ROWS = 10
+_LIMIT = f"\nLIMIT {SHOWN_ROWS}"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The first rows that break a rule; none where the check compares sums."""
+
+    query: str  # finds all of them
+    columns: tuple[str, ...] = ()
+    rows: tuple[Row, ...] = ()
+
+
+def find(session: Session, table: Table, check: Check) -> Findings:
+    """Return what a failed check is about.
+
+    A section `check_<name>` of the table's file finds it; for keys and references, what the facts
+    about the table say is enough.
+    """
+    if section := table.section(f"check_{check.name}"):
+        found = session.query(section)
+        query = read_statement(section).removesuffix(_LIMIT)
+        rows = tuple(tuple(row.values()) for row in found)
+        return Findings(query, tuple(found[0]) if found else (), rows)
+    columns, query = _generic(table, check)
+    if not columns:
+        return Findings(read_statement(f"{table.file}/check"))
+    return Findings(query, columns, tuple(session.run(query + _LIMIT)))
+
+
+def remedy(table: Table, check: Check) -> str:
+    """Return what to do about a failed check."""
+    if table.group == "staging" or check.name.endswith("_domain"):
+        return (
+            "The files have it so: correct them at the source and run again; if it is right, "
+            f"allow it in sql/{table.file}.sql."
+        )
+    return (
+        f"Build the table anew: run with full_refresh: true in the config of {table.name}. If it "
+        f"fails again, the load in sql/{table.file}.sql is at fault."
+    )
+
+
+def _generic(table: Table, check: Check) -> tuple[tuple[str, ...], str]:
+    """Return the columns and the query for a check of a key or a reference."""
+    name, keys = table.qualified_name, ", ".join(table.key)
+    if check.name == "unique_key":
+        query = (
+            f"SELECT {keys}, COUNT(*) AS copies\nFROM {name}\nGROUP BY {keys}\n"
+            f"HAVING COUNT(*) > 1\nORDER BY {keys}"
+        )
+        return (*table.key, "copies"), query
+    if check.name == "key_not_null":
+        columns = tuple(column.name for column in table.columns)
+        query = f"SELECT {', '.join(columns)}\nFROM {name}\nWHERE {keys} IS NULL"
+        return columns, query
+    for column, other in table.joins:
+        if check.name == f"{column}_in_{other}":
+            target, key = TABLES[other], TABLES[other].key[0]
+            query = (
+                f"SELECT {keys}, {column}\nFROM {name}\nWHERE {column} IS NOT NULL\n"  # noqa: S608
+                f"    AND {column} NOT IN (SELECT {key} FROM {target.qualified_name} "
+                f"WHERE {key} IS NOT NULL)\n"
+                f"ORDER BY {keys}"
+            )
+            return (*table.key, column), query
+    return (), ""

@@ -1,0 +1,51 @@
+"""How assets are named, and how failures and personal data are shown, everywhere in Dagster."""
+
+from typing import Any
+
+import dagster as dg
+
+from sparkify_dagster.access import PERSONAL
+from sparkify_dagster.lake.base import LakeError
+from sparkify_dagster.settings import Settings
+from sparkify_dagster.text import markdown_table
+from sparkify_dagster.warehouse.base import LoadError, WarehouseError
+
+HIDDEN = "***"  # as analysts see names in Redshift
+# A run that failed so is asked for again by the sensor retry_transient_failures.
+TRANSIENT_TAG = "sparkify/transient_failure"
+
+
+def asset_key(settings: Settings, name: str) -> dg.AssetKey:
+    """Return the key of an asset: its name after SPARKIFY_ASSET_KEY_PREFIX."""
+    return dg.AssetKey([*settings.asset_key_prefix, name])
+
+
+def failure(
+    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext,
+    error: LakeError | WarehouseError,
+) -> dg.Failure:
+    """Return what makes a step fail with a message that says what helps.
+
+    Not retried within the run: the engine has retried what may pass within minutes. What may pass
+    later marks the run.
+    """
+    if error.transient:
+        context.instance.add_run_tags(context.run.run_id, {TRANSIENT_TAG: "true"})
+    metadata = {"bad_lines": bad_lines_table(error)} if isinstance(error, LoadError) else None
+    return dg.Failure(str(error), metadata=metadata, allow_retries=False)
+
+
+def bad_lines_table(error: LoadError) -> dg.MetadataValue:
+    """Return the first bad lines of a failed load as a table for the UI."""
+    rows = [
+        (line.file, line.line, line.column, line.reason, line.value) for line in error.bad_lines
+    ]
+    return dg.MetadataValue.md(
+        markdown_table(("file", "line", "column", "reason", "value"), rows)
+        + f"\n\n{error.count} in all"
+    )
+
+
+def shown(column: str, value: Any) -> Any:
+    """Return a value as it may be shown: of a column that says who somebody is, not at all."""
+    return HIDDEN if column in PERSONAL and value is not None else value
