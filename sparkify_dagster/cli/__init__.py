@@ -15,6 +15,7 @@ COMMANDS = {
     "query": ("query", "Look into the warehouse with SQL; nothing is changed."),
     "status": ("status", "Tell what is loaded up to when, the last run and failing checks."),
     "docs": ("docs", "Write the data dictionary, the diagram and the column lineage."),
+    "test-sql": ("test_sql", "Run the cases of sql/tests on DuckDB; show what differs."),
     "grants": ("grants", "Create the Redshift roles of loaders and analysts, with their rights."),
     "infra": ("infra", "Provision Redshift on AWS, look at it, delete it."),
 }

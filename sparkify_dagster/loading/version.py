@@ -61,6 +61,7 @@ def _decisive(table: Table) -> tuple[str, ...]:
     return tuple(texts)
 
 
+@cache
 def _hash_of_trees(texts: tuple[str, ...]) -> str:
     return _hash(tuple(_normalised(text) for text in texts))
 

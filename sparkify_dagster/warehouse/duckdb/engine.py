@@ -43,6 +43,7 @@ _CONFIG: dict[str, Any] = {
 _READ_ONLY = {"enable_external_access": "false"}
 # The first thing that a load makes; a load that failed leaves nothing but schemas.
 _LEDGER = "SELECT 1 FROM duckdb_tables() WHERE table_name = 'ledger'"
+_SCHEMAS = ("CREATE SCHEMA IF NOT EXISTS staging", "CREATE SCHEMA IF NOT EXISTS analytics")
 _SEARCH_PATH = "SET search_path = 'analytics,staging'"
 # What DuckDB raises where a file cannot be written, at COMMIT as well, or memory runs out.
 _OUT_OF_ROOM = (
@@ -122,6 +123,14 @@ class DuckDBSession:
                 # made of what was looked at before.
                 if source.parts is None:
                     source.lake.refuse_changed(source.files)
+
+
+def connect_in_memory() -> duckdb.DuckDBPyConnection:
+    """Return an empty warehouse that lives as long as the connection."""
+    connection = duckdb.connect(config=_CONFIG)
+    for text in (*_SCHEMAS, _SEARCH_PATH):
+        connection.execute(text)
+    return connection
 
 
 class DuckDBWarehouse:
@@ -207,8 +216,8 @@ class DuckDBWarehouse:
             if not read_only and not self._kept:
                 # What a killed process had spilled; no other process is at work in here.
                 shutil.rmtree(f"{self._path}.tmp", ignore_errors=True)
-                connection.execute("CREATE SCHEMA IF NOT EXISTS staging")
-                connection.execute("CREATE SCHEMA IF NOT EXISTS analytics")
+                for schema in _SCHEMAS:
+                    connection.execute(schema)
                 if self._keeps_open:
                     self._kept = self._open(read_only)
             connection.execute(_SEARCH_PATH)

@@ -1,0 +1,1 @@
+"""The tests of `sql/` that are data: `sql/tests/<table>.yaml`. Imports no Dagster."""

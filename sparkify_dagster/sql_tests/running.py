@@ -1,0 +1,177 @@
+"""Running the cases: the sources are filled, the tables refreshed as a run does, rows compared."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sparkify_dagster.loading.ledger import record_load
+from sparkify_dagster.loading.refresh import empty, refresh, sources
+from sparkify_dagster.loading.schema import prepare
+from sparkify_dagster.loading.version import read_version
+from sparkify_dagster.sql_tests.cases import Case, Rows, State, all_sources
+from sparkify_dagster.table import Table
+from sparkify_dagster.tables import TABLES
+from sparkify_dagster.warehouse.base import Row, Session
+from sparkify_dagster.warehouse.duckdb.engine import DuckDBSession, connect_in_memory
+
+_RUN = "test-sql"
+_TEMPORARY = "SELECT table_name FROM information_schema.tables WHERE table_type = 'LOCAL TEMPORARY'"
+# What staging.load_changes is told of a changed row of a star table; of the others, nothing.
+_NOTES: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "songplays": lambda row: {"changed_day": row["start_time"].date()},
+    "songs": lambda row: {"title": row["title"], "artist_name": row["artist_name"]},
+}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How a table differs from what a case expects."""
+
+    way: str  # how it came to be: incrementally or built anew
+    columns: tuple[str, ...]
+    rows: list[Row]  # the first column tells whether the row is missing or unexpected
+
+
+def run_cases(cases: Sequence[Case]) -> Iterator[tuple[Case, list[Difference]]]:
+    """Run cases on DuckDB in memory, each on empty tables; yield each with what differs."""
+    with connect_in_memory() as connection:
+        session = DuckDBSession(connection)
+        prepare(session)
+        for case in cases:
+            connection.execute("BEGIN TRANSACTION")
+            differences = run_case(session, case)
+            connection.execute("ROLLBACK")
+            yield case, differences
+
+
+def run_case(session: Session, case: Case) -> list[Difference]:
+    """Run a case in the open transaction, on empty tables; return what differs.
+
+    Where there is an earlier state, the table is compared as it comes from it, and built anew.
+    """
+    built = [TABLES[name] for name in TABLES if name in _built(case)]
+    filled = [TABLES[name] for name in TABLES if name in _filled(case)]
+    state: State = {table.name: [] for table in filled}
+    found = []
+    for number, step in enumerate((case.earlier, case.given)):
+        if step is None:
+            continue
+        for table in filled:
+            rows = step.get(table.name, state[table.name])
+            _fill(session, table, state[table.name], rows, is_full=not number or not case.earlier)
+            state[table.name] = rows
+        _refresh(session, built, full_refresh=False)
+    if case.earlier is not None:
+        found.append(_difference(session, case, "incrementally"))
+        _refresh(session, built, full_refresh=True)
+    found.append(_difference(session, case, "built anew"))
+    return [difference for difference in found if difference.rows]
+
+
+def _built(case: Case) -> set[str]:
+    """Return the tables that have to be built from what is given, the case's own among them."""
+    given = {**(case.earlier or {}), **case.given}
+
+    def walk(table: Table) -> set[str]:
+        if table.name in given or not sources(table):
+            return set()
+        return {table.name}.union(*map(walk, sources(table)))
+
+    return walk(case.table)
+
+
+def _filled(case: Case) -> set[str]:
+    """Return the tables that the built ones read and that are filled from the case."""
+    built = _built(case)
+    return {source.name for name in built for source in sources(TABLES[name])} - built
+
+
+def _refresh(session: Session, tables: Sequence[Table], full_refresh: bool) -> None:
+    for table in tables:
+        refresh(session, table, full_refresh, _RUN)
+        _drop_temporary(session)
+
+
+def _drop_temporary(session: Session) -> None:
+    """Do what the end of a connection does: each load has one of its own."""
+    for (name,) in session.run(_TEMPORARY):
+        session.run(f"DROP TABLE {name}")
+
+
+def _fill(session: Session, table: Table, before: Rows, now: Rows, is_full: bool) -> None:
+    """Bring a source table from the rows of before to those of now, noting what has changed."""
+    gone = [row for row in before if _part(table, row) in _changed(table, before, now)]
+    come = [row for row in now if _part(table, row) in _changed(table, before, now)]
+    if not (is_full or gone or come):
+        return
+    ledger = prepare(session)
+    load_id = None if is_full else ledger.next_id
+    if table.group == "staging":
+        _exchange_files(session, table, gone, come, load_id)
+    else:
+        empty(session, table)
+        _insert(session, table.qualified_name, now)
+        _note(session, table, gone + come, load_id)
+    record_load(session, ledger, table, read_version(table), is_full, _RUN)
+    _drop_temporary(session)
+
+
+def _exchange_files(
+    session: Session, table: Table, gone: Rows, come: Rows, load_id: int | None
+) -> None:
+    """Exchange files of a staging table, by the statements that its load runs around COPY."""
+    session.execute("bookkeeping/files_of_load")
+    session.insert("replaced_files", ("file_name", "file_day"), _files(table, gone))
+    if load_id:
+        session.execute(f"{table.file}/changes", load_id=load_id)
+    session.execute(f"{table.file}/remove")
+    _insert(session, table.qualified_name, come)
+    session.insert(
+        "new_files",
+        ("file_name", "file_day", "size_bytes", "version"),
+        [(*file, 0, "") for file in _files(table, come)],
+    )
+    if after_copy := table.section("after_copy"):
+        session.execute(after_copy)
+    if load_id:
+        session.execute(f"{table.file}/changes", load_id=load_id)
+
+
+def _note(session: Session, table: Table, rows: Rows, load_id: int | None) -> None:
+    """Note what the load of a star table would have noted of the rows that changed."""
+    if load_id and table.name in _NOTES:
+        notes = [_NOTES[table.name](row) for row in rows]
+        head = {"table_name": table.name, "load_id": load_id}
+        _insert(session, "staging.load_changes", [head | note for note in notes])
+
+
+def _insert(session: Session, name: str, rows: Rows) -> None:
+    if rows:
+        session.insert(name, tuple(rows[0]), [tuple(row.values()) for row in rows])
+
+
+def _files(table: Table, rows: Rows) -> list[Row]:
+    return sorted({(str(_part(table, row)), row.get("file_day")) for row in rows})
+
+
+def _part(table: Table, row: dict[str, Any]) -> Any:
+    """Return what a row is exchanged with: its file in staging, else alone."""
+    if table.group == "staging":
+        return row.get("source_file") or row["file_day"]
+    return tuple(row.values())
+
+
+def _changed(table: Table, before: Rows, now: Rows) -> set[Any]:
+    counts = [Counter((_part(table, row), *row.values()) for row in rows) for rows in (before, now)]
+    return {part for part, *_ in (counts[0] - counts[1]) + (counts[1] - counts[0])}
+
+
+def _difference(session: Session, case: Case, way: str) -> Difference:
+    names = ", ".join(case.columns)
+    rows = session.run(f"SELECT {names} FROM {case.table.qualified_name}")  # noqa: S608 - own names
+    found, expected = Counter(map(tuple, rows)), Counter(case.expect)
+    missing = [("missing", *row) for row in (expected - found).elements()]
+    unexpected = [("unexpected", *row) for row in (found - expected).elements()]
+    rows = sorted(missing, key=repr) + sorted(unexpected, key=repr)
+    return Difference(way, ("", *case.columns), rows)
