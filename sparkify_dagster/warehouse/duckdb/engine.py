@@ -126,8 +126,8 @@ class DuckDBSession:
 
 
 def connect_in_memory() -> duckdb.DuckDBPyConnection:
-    """Return an empty warehouse that lives as long as the connection."""
-    connection = duckdb.connect(config=_CONFIG)
+    """Return an empty warehouse that lives as long as the connection, for few rows."""
+    connection = duckdb.connect(config={**_CONFIG, "threads": 1})
     for text in (*_SCHEMAS, _SEARCH_PATH):
         connection.execute(text)
     return connection
