@@ -93,7 +93,7 @@ def test_what_is_not_clear_is_an_error_with_its_line(
 
 
 def test_a_file_of_no_table_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(CaseError, match="nothing.yaml:1: no table"):
+    with pytest.raises(CaseError, match=r"nothing\.yaml:1: no table"):
         read_cases(tmp_path / "nothing.yaml")
 
 

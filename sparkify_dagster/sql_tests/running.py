@@ -9,7 +9,7 @@ from sparkify_dagster.loading.ledger import record_load
 from sparkify_dagster.loading.refresh import empty, refresh, sources
 from sparkify_dagster.loading.schema import prepare
 from sparkify_dagster.loading.version import read_version
-from sparkify_dagster.sql_tests.cases import Case, Rows, State, all_sources
+from sparkify_dagster.sql_tests.cases import Case, Rows, State
 from sparkify_dagster.table import Table
 from sparkify_dagster.tables import TABLES
 from sparkify_dagster.warehouse.base import Row, Session
