@@ -17,7 +17,8 @@ from dagster._daemon.sensor import execute_sensor_iteration
 from dagster_graphql.test.utils import execute_dagster_graphql
 
 from sparkify_dagster.assets.freshness import FAIL_AFTER, WARN_AFTER
-from sparkify_dagster.definitions import defs
+from sparkify_dagster.definitions import build_defs
+from sparkify_dagster.settings import load_settings
 from sparkify_dagster_tests.conftest import REPOSITORY
 from sparkify_dagster_tests.tiny_lake import TinyLake, event, song
 
@@ -52,7 +53,7 @@ class Deployment:
 
     def load(self) -> None:
         """Run the job."""
-        job = defs.resolve_job_def("sparkify_etl")
+        job = build_defs(load_settings()).resolve_job_def("sparkify_etl")
         assert job.execute_in_process(instance=self._workspace.instance).success
 
     def colours(self) -> dict[str, str]:
