@@ -112,7 +112,7 @@ def test_a_path_to_schemas_that_do_not_exist_is_never_set(stage: Stage) -> None:
         Fault("search_path", "error", "3F000", 'schema "analytics" does not exist', times=99)
     )
     warehouse = stage.warehouse()
-    query = lambda session: session.select("SELECT 1 AS one")  # noqa: E731
+    query = lambda session: session.select("SELECT 1 AS one", 10, 60)  # noqa: E731
     assert warehouse.read(query, "sparkify/query", "") == (["one"], [(1,)])
     change(warehouse, lambda session: session.run("SELECT 1"))
     assert stage.double.texts("search_path") == []
@@ -123,7 +123,9 @@ def test_a_person_may_leave_out_the_schemas_that_exist(stage: Stage) -> None:
         stage.double.rows(f"CREATE SCHEMA {made}")
         stage.double.rows(f"CREATE TABLE {made}.of_{made} (a INTEGER)")
         query = f"SELECT COUNT(*) AS rows_found FROM of_{made}"
-        found = stage.warehouse().read(lambda session, q=query: session.select(q), "query", "")
+        found = stage.warehouse().read(
+            lambda session, q=query: session.select(q, 10, 60), "query", ""
+        )
         assert found == (["rows_found"], [(0,)])
         assert stage.double.texts("search_path")[-1] == f"SET search_path TO {path}"
 

@@ -84,6 +84,7 @@ def test_by_iam_on_a_cluster(stage: Stage) -> None:
         MasterUserPassword="Owner-secret-1",
     )
     stage.double.passwords["IAM:loader"] = None
+    stage.double.superusers.add("IAM:loader")
     changes = {"REDSHIFT_CLUSTER_ID": "sparkify", "REDSHIFT_USER": "loader"}
     # The host is said: moto's clusters have none that anything listens at.
     assert log_in(stage, "REDSHIFT_PASSWORD", **changes) == "IAM:loader"
@@ -139,6 +140,7 @@ def test_by_iam_on_serverless(stage: Stage, serverless: type[Serverless]) -> Non
         (200, {"workgroup": {"endpoint": place}}),
     ]
     stage.double.passwords["IAMR:role"] = "Temporary-secret-1"
+    stage.double.superusers.add("IAMR:role")
     found = log_in(stage, *LOGIN, "REDSHIFT_HOST", REDSHIFT_WORKGROUP="sparkify")
     assert found == "IAMR:role"
     # boto3 asks five times by itself; what still throttles then is waited for.
