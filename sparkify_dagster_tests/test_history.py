@@ -41,6 +41,7 @@ print(json.dumps({
     "events": [[e.dagster_event_type.value for e in storage.get_logs_for_run(i) if e.dagster_event]
                for i in ids],
 }))
+instance.dispose()
 """
 
 # Takes what to do line by line, so that a test sees the file between two steps.

@@ -20,7 +20,6 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from functools import lru_cache
 from typing import Any
 
 from dagster import StringSource
@@ -62,6 +61,11 @@ class QuickRunStorage(SqliteRunStorage):
         with self._kept.begin() as connection:
             yield connection
 
+    def dispose(self) -> None:
+        """Close the file, whose log is then written back into it."""
+        self._kept.dispose()
+        super().dispose()
+
 
 class QuickEventLogStorage(SqliteEventLogStorage):
     """Events, in `home`/history/runs as Dagster's own storage keeps them: a file a run."""
@@ -69,7 +73,7 @@ class QuickEventLogStorage(SqliteEventLogStorage):
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._made: set[str] = set()
         self._turn = threading.Lock()
-        self._kept = lru_cache(maxsize=_KEPT_FILES)(_engine)
+        self._kept: dict[str, Engine] = {}  # by address, the one used last at the end
         super().__init__(base_dir, inst_data)
 
     @classmethod
@@ -92,12 +96,26 @@ class QuickEventLogStorage(SqliteEventLogStorage):
         """Lend the kept connection to the file of all runs."""
         return self._lend(INDEX_SHARD_NAME)
 
+    def dispose(self) -> None:
+        """Close the files, whose logs are then written back into them."""
+        with self._turn:
+            while self._kept:
+                self._kept.popitem()[1].dispose()
+        super().dispose()
+
+    def _engine(self, url: str) -> Engine:
+        engine = self._kept.pop(url) if url in self._kept else _engine(url)
+        self._kept[url] = engine
+        if len(self._kept) > _KEPT_FILES:
+            self._kept.pop(next(iter(self._kept))).dispose()
+        return engine
+
     @contextmanager
     def _lend(self, shard: str) -> Iterator[Connection]:
         if shard not in self._made:
             with super().run_connection(shard):
                 self._made.add(shard)  # the file and its tables were made, if need be
-        with self._turn, self._kept(self.conn_string_for_shard(shard)).begin() as connection:
+        with self._turn, self._engine(self.conn_string_for_shard(shard)).begin() as connection:
             yield connection
 
 
