@@ -254,6 +254,7 @@ def test_killed_jobs_end_as_a_rebuild(tmp_path: Path, lake: ChangingLake) -> Non
         "TMPDIR": str(tmp_path / "temporary"),
         "SPARKIFY_LAKE": str(lake.source.folder),
         "SPARKIFY_DUCKDB_PATH": str(_warehouse(tmp_path)),
+        "SPARKIFY_REMOVAL_LIMIT_PERCENT": "100",
     }
     words = ["-m", "dagster", "job", "execute", "-m", "sparkify_dagster.definitions"]
 

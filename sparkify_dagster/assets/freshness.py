@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from sparkify_dagster.lake.base import SAMPLE_MARKER
 from sparkify_dagster.settings import Settings
 
 # A day, and some hours for a file or a run that is late.
@@ -28,7 +29,10 @@ def daily_freshness(settings: Settings) -> dg.FreshnessPolicy | None:
 
 def sample_end(lake: str) -> dt.date | None:
     """Return the last day of a sample lake, which says it itself; None of any other."""
-    marker = Path(lake) / "sample.json"
+    marker = Path(lake) / SAMPLE_MARKER
     if "://" in lake or not marker.is_file():
         return None
-    return dt.date.fromisoformat(json.loads(marker.read_text(encoding="utf-8"))["end"])
+    try:
+        return dt.date.fromisoformat(json.loads(marker.read_bytes())["end"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # another's file of that name

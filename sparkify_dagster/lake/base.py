@@ -151,7 +151,8 @@ def is_song_file(name: str) -> bool:
 
 def is_hidden(name: str) -> bool:
     """Tell whether a file or a folder above it is hidden: editors and copiers leave such files."""
-    return name.startswith(".") or "/." in name
+    # An S3 key may hold . and .. as names; no folder does.
+    return any(part.startswith(".") and part.strip(".") for part in name.split("/"))
 
 
 def looks_like_data(name: str) -> bool:
