@@ -1,10 +1,10 @@
 """What a failed check says, and that what it advises helps."""
 
-from pathlib import html
+import html
+from pathlib import Path
 
 import dagster as dg
 import duckdb
-import Path
 import pytest
 
 from sparkify_dagster.definitions import build_defs
