@@ -282,7 +282,7 @@ def test_page_of_a_table(page: Any, filled: Server) -> None:
     page.goto(f"{filled.address}/assets/songplays?view=checks")
     page.get_by_text("unique_key").first.click()
     page.get_by_text("Passed").wait_for()
-    page.get_by_text("duplicate_keys").first.wait_for()
+    page.get_by_text("looked_at").first.wait_for()
 
     page.goto(f"{filled.address}/assets/songplays?view=events")
     page.get_by_text("dagster/row_count").wait_for()
