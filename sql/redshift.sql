@@ -32,7 +32,8 @@ SELECT
     PG_LAST_COPY_COUNT() AS row_count;
 
 -- name: load_errors
--- The lines that one COPY refused, by query_id, or all COPYs of a session, by session_id. Provisioned
+-- The lines that one COPY refused, by query_id, or all COPYs of a session, by session_id.
+-- Provisioned
 -- clusters and Serverless have this view; users see their own rows.
 SELECT DISTINCT
     TRIM(file_name) AS file_name,
@@ -45,7 +46,8 @@ WHERE :key_column = :key_value AND start_time >= CAST(:since AS TIMESTAMP)
 ORDER BY file_name, line_number, column_name;
 
 -- name: load_errors_provisioned
--- The same from the older table, which provisioned clusters have; its columns are query and session.
+-- The same from the older table, which provisioned clusters have; its columns are query and
+-- session.
 SELECT DISTINCT
     TRIM(filename) AS file_name,
     line_number,
