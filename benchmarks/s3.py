@@ -50,7 +50,7 @@ def measure_s3(runs: int, lake: Path) -> dict[str, list[Sample]]:
                 _timed(command)
             return interleave(runs, {n: lambda c=c: _timed(c) for n, c in commands.items()})
         finally:
-            endpoint.terminate()
+            endpoint.kill()
 
 
 def _timed(command: Command) -> Sample:
