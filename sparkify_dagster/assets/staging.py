@@ -77,7 +77,7 @@ def build_staging_events(settings: Settings) -> dg.AssetsDefinition:
             listed = source.list_events()
             in_lake = {file.day for file in listed if file.day}
             days = parse_days(config.days, in_lake) if config.days.strip() else None
-            prepare(session)
+            ledger = prepare(session)
             before.clear()
             before.update(read_days(session, listed))
             result = load_events(
@@ -88,6 +88,7 @@ def build_staging_events(settings: Settings) -> dg.AssetsDefinition:
                 settings.copy_max_errors,
                 context.run.run_id,
                 config.removal_limit(settings),
+                ledger,
             )
             return result, read_days(session, listed)
 

@@ -72,12 +72,14 @@ def load_events(
     max_errors: int,
     run_id: str,
     removal_limit: int = EVERYTHING,
+    ledger: Ledger | None = None,
 ) -> StagingResult:
     """Load new and changed event files, all of them or those of `days`.
 
     With a change of the load SQL or of the JSONPaths, all days loaded before are read again, too.
     `removal_limit` is the percentage of the rows or of the days that may be taken out; EVERYTHING
-    confirms all, and another lake than before.
+    confirms all, and another lake than before. `ledger` is the one that `prepare` gave in this
+    transaction, where the caller has asked for it already.
 
     Raises:
         LakeError: a day was asked for whose file was loaded once and has gone.
@@ -86,7 +88,7 @@ def load_events(
     """
     listed = lake.list_events()
     rules = "\n".join(lake.read_jsonpaths())
-    load = _begin(session, STAGING_EVENTS, run_id, removal_limit, rules)
+    load = _begin(session, STAGING_EVENTS, run_id, removal_limit, rules, ledger)
     _settle_lake(session, lake, load, listed)
     plan = plan_events(
         listed,
@@ -140,9 +142,14 @@ def load_songs(
 
 
 def _begin(
-    session: Session, table: Table, run_id: str, removal_limit: int, rules: str = ""
+    session: Session,
+    table: Table,
+    run_id: str,
+    removal_limit: int,
+    rules: str = "",
+    ledger: Ledger | None = None,
 ) -> _Load:
-    ledger = prepare(session)
+    ledger = ledger or prepare(session)
     known = {
         row["file_name"]: KnownFile(
             int(row["size_bytes"]),
