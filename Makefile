@@ -51,17 +51,17 @@ chromium:
 	@command -v chromium >/dev/null || { echo "There is no chromium: install it first (Debian: apt-get install chromium)" >&2; exit 1; }
 
 test-ui: chromium $(VENV)/.dev  ## the UI in a real browser (Debian: apt-get install chromium)
-	$(BIN)/python -m pytest -m browser --durations=3 sparkify_dagster_tests/test_ui.py
+	$(BIN)/python -m pytest -m browser --durations=3 sparkify_dagster_tests/ui
 
 screenshots: chromium $(VENV)/.dev  ## the browser test, writing the pictures of the README anew
-	SPARKIFY_SCREENSHOTS=1 $(BIN)/python -m pytest -m browser sparkify_dagster_tests/test_ui.py
+	SPARKIFY_SCREENSHOTS=1 $(BIN)/python -m pytest -m browser sparkify_dagster_tests/ui
 
 smoke-redshift: $(VENV)/.run  ## first contact with a real cluster, its database empty (5 minutes, under a dollar); writes redshift-smoke.md
 	@$(BIN)/python -m sparkify_dagster_tests.smoke
 
 test-redshift: $(VENV)/.dev  ## the Redshift suite on a real cluster (about 45 minutes, 3 dollars): REDSHIFT_... and SPARKIFY_MANIFEST_PREFIX name it
 	@echo "About 45 minutes; on Redshift Serverless with 8 RPU about 3 dollars. Estimated, not measured."
-	SPARKIFY_TEST_REDSHIFT=yes $(BIN)/python -m pytest -rs -m redshift sparkify_dagster_tests/test_redshift_cluster.py || test $$? -eq 5
+	SPARKIFY_TEST_REDSHIFT=yes $(BIN)/python -m pytest -rs -m redshift sparkify_dagster_tests/warehouse/redshift/test_redshift_cluster.py || test $$? -eq 5
 
 lint: $(VENV)/.dev  ## style, types, layers, layout of sql/
 	$(BIN)/ruff format --check .

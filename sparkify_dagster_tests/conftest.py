@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 pytest.register_assert_rewrite(
-    "sparkify_dagster_tests.redshift_stage", "sparkify_dagster_tests.redshift_suite"
+    "sparkify_dagster_tests.support.redshift_stage", "sparkify_dagster_tests.support.redshift_suite"
 )
 
 REPOSITORY = Path(__file__).resolve().parent.parent

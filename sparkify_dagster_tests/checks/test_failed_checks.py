@@ -1,0 +1,115 @@
+"""What a failed check says, and that what it advises helps."""
+
+import html
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+import pytest
+
+from sparkify_dagster.definitions import build_defs
+from sparkify_dagster.settings import load_settings
+from sparkify_dagster_tests.support.tiny_lake import TinyLake, event, song
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    lake = TinyLake(tmp_path / "lake")
+    lake.write_songs("A/A/A/TR1", [song()])
+    lake.write_events(
+        "2018-11-02",
+        [event(itemInSession=number, ts=1541105830796 + number) for number in range(3)],
+    )
+    monkeypatch.setenv("SPARKIFY_LAKE", str(lake.folder))
+    monkeypatch.setenv("SPARKIFY_DUCKDB_PATH", str(tmp_path / "w.duckdb"))
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert _run(instance).success
+    return tmp_path / "w.duckdb"
+
+
+def _run(instance: dg.DagsterInstance, **config: object) -> dg.ExecuteInProcessResult:
+    return (
+        build_defs(load_settings())
+        .resolve_job_def("sparkify_etl")
+        .execute_in_process(
+            instance=instance,
+            run_config={
+                "ops": {name: {"config": fields} for name, fields in config.items()},
+                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+            },
+            raise_on_error=False,
+        )
+    )
+
+
+def _failed(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
+    return {
+        f"{found.asset_key.to_user_string()}.{found.check_name}": found
+        for found in result.get_asset_check_evaluations()
+        if not found.passed and found.severity == dg.AssetCheckSeverity.ERROR
+    }
+
+
+def test_doubled_users_are_named_and_a_full_refresh_of_users_helps(warehouse: Path) -> None:
+    with duckdb.connect(str(warehouse)) as connection:
+        connection.execute("INSERT INTO analytics.users FROM analytics.users")
+    with dg.DagsterInstance.ephemeral() as instance:
+        for _ in range(2):
+            result = _run(instance)
+            assert not result.success
+            found = _failed(result)["users.unique_key"]
+            assert str(found.metadata["first_found"].value).splitlines()[2:] == ["| 8 | 2 |"]
+            assert "HAVING COUNT(*) > 1" in str(found.metadata["find_more"].value)
+            assert "full_refresh: true in the config of users" in str(found.description)
+        assert _run(instance, users={"full_refresh": True}).success
+
+
+CASES = [
+    (
+        "users.key_not_null",
+        "ALTER TABLE users ALTER user_id DROP NOT NULL; UPDATE users SET user_id = NULL",
+        "|  | *** | *** | F | free |",
+    ),
+    ("users.level_domain", "UPDATE users SET level = 'gold'", "| 8 | gold |"),
+    ("users.gender_domain", "UPDATE users SET gender = 'f'", "| 8 | f |"),
+    ("songplays.user_id_in_users", "DELETE FROM users", "| 8 |"),
+    ("songplays.artist_id_in_artists", "DELETE FROM artists", "| A1 |"),
+    ("songplays.level_domain", "UPDATE songplays SET level = 'gold'", "| gold |"),
+    ("time.covers_songplays", "DELETE FROM time", "| 2018-11-01 20:57:10.796000 |"),
+    ("time.weekday_domain", "UPDATE time SET weekday = 7", "| 7 |"),
+    ("staging_events.level_domain", "UPDATE staging_events SET level = 'gold'", "| gold |"),
+    ("staging_events.gender_domain", "UPDATE staging_events SET gender = 'f'", "| f |"),
+    ("daily_engagement.days_reconcile", "UPDATE daily_engagement SET plays = 9", "| 9 | 3 |"),
+    ("catalogue_coverage.days_reconcile", "UPDATE catalogue_coverage SET plays = 9", "| 9 | 3 |"),
+    (
+        "level_changes.levels_reconcile",
+        "INSERT INTO level_changes VALUES ('2018-11-02', '9', 'free', 'paid', 1, '2018-11-02', 0)",
+        "| 9 | paid |",
+    ),
+    (
+        "level_changes.plays_reconcile",
+        "UPDATE songplays SET level = 'paid' WHERE songplay_id IN "
+        "(SELECT MIN(songplay_id) FROM songplays)",
+        "| 8 | free | paid |",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "fault", "row"), CASES, ids=[name for name, _, _ in CASES])
+def test_a_failed_check_shows_the_rows(warehouse: Path, name: str, fault: str, row: str) -> None:
+    with duckdb.connect(str(warehouse)) as connection:
+        connection.execute("SET search_path = 'analytics,staging'")
+        connection.execute(fault)
+    table, check = name.split(".")
+    key = dg.AssetCheckKey(dg.AssetKey(table), check)
+    job = dg.define_asset_job("one_check", dg.AssetSelection.checks(key))
+    defs = dg.Definitions.merge(build_defs(load_settings()), dg.Definitions(jobs=[job]))
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = defs.resolve_job_def("one_check").execute_in_process(
+            instance=instance, raise_on_error=False
+        )
+    found = _failed(result)[name]
+    shown = str(found.metadata["first_found"].value).splitlines()[2]
+    assert row in html.unescape(shown)
+    assert "LIMIT" not in str(found.metadata["find_more"].value)
+    assert found.description

@@ -1,0 +1,121 @@
+"""The cases of sql/tests, on DuckDB and PostgreSQL; and what becomes of one that is not clear."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from click.testing import CliRunner
+
+from sparkify_dagster.cli import main
+from sparkify_dagster.cli.test_sql import render
+from sparkify_dagster.loading.schema import prepare
+from sparkify_dagster.sql_tests.cases import FOLDER, Case, CaseError, read_cases
+from sparkify_dagster.sql_tests.running import run_case
+from sparkify_dagster.warehouse.base import Session
+from sparkify_dagster.warehouse.duckdb.engine import DuckDBSession, connect_in_memory
+from sparkify_dagster_tests.support.postgres import DATEDIFF, PostgresSession, postgres_server
+
+CASES = [case for path in sorted(FOLDER.glob("*.yaml")) for case in read_cases(path)]
+GOOD = """
+- case: Kept
+  given:
+    staging_events:
+      - {song: Known}
+  expect:
+    - {title: Known}
+"""
+
+
+@pytest.fixture(scope="module")
+def duckdb_session() -> Iterator[Session]:
+    with connect_in_memory() as connection:
+        session = DuckDBSession(connection)
+        prepare(session)
+        yield session
+
+
+@pytest.fixture(scope="module")
+def postgres_session() -> Iterator[Session]:
+    with postgres_server() as place, psycopg.connect(place, autocommit=True) as connection:
+        for schema in ("analytics", "staging"):
+            connection.execute(f"CREATE SCHEMA {schema}")
+        connection.execute("SET search_path TO analytics, staging")
+        connection.execute(DATEDIFF)
+        session = PostgresSession(connection)
+        prepare(session)
+        yield session
+
+
+@pytest.mark.parametrize("engine", ["duckdb", "postgres"])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.place)
+def test_case(case: Case, engine: str, request: pytest.FixtureRequest) -> None:
+    session = request.getfixturevalue(f"{engine}_session")
+    session.run("BEGIN TRANSACTION")
+    try:
+        differences = run_case(session, case)
+    finally:
+        session.run("ROLLBACK")
+    assert not differences, "\n".join(render(case, found) for found in differences)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "line", "message"),
+    [
+        ("{song: Known}", "{sung: Known}", 5, "staging_events has no column 'sung'"),
+        ("{title: Known}", "{tite: Known}", 7, "songplays has no column 'tite'"),
+        ("{title: Known}", "{title: Known, level: a}\n    - {title: B}", 8, "the same columns"),
+        ("{title: Known}", "{}", 7, "the same columns"),
+        ("{title: Known}", "{title: [Known]}", 7, "one value expected"),
+        ("{title: Known}", "{title: Known, title: B}", 7, "'title' is named twice"),
+        ("{title: Known}", "{length: long}", 7, "length: 'long' is no DOUBLE PRECISION"),
+        ("{song: Known}", "{ts: yesterday}", 5, "ts: 'yesterday' is no TIMESTAMP"),
+        ("{song: Known}", "{page: null}", 5, "staging_events needs a page"),
+        ("{song: Known}", "{song: Known", 6, "expected ',' or '}'"),
+        ("staging_events:", "users:", 5, "songplays is not built from 'users'"),
+        ("expect:", "expected:", 2, "'expect"),
+        ("  given:", "  giben:", 2, "'gi"),
+        ("  given:", "  given:\n    songs: []\n    staging_songs: []", 2, "songs is given, and so"),
+        (GOOD, GOOD + GOOD, 9, "a case of this name is at"),
+    ],
+)
+def test_what_is_not_clear_is_an_error_with_its_line(
+    tmp_path: Path, before: str, after: str, line: int, message: str
+) -> None:
+    path = tmp_path / "songplays.yaml"
+    path.write_text(GOOD)
+    assert [case.name for case in read_cases(path)] == ["Kept"]
+    path.write_text(GOOD.replace(before, after, 1))
+    with pytest.raises(CaseError) as raised:
+        read_cases(path)
+    assert f"songplays.yaml:{line}: " in str(raised.value)
+    assert message in str(raised.value)
+
+
+def test_a_file_of_no_table_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(CaseError, match=r"nothing\.yaml:1: no table"):
+        read_cases(tmp_path / "nothing.yaml")
+
+
+def test_words_are_read_by_the_column_they_are_for(tmp_path: Path) -> None:
+    path = tmp_path / "songplays.yaml"
+    path.write_text(GOOD.replace("{title: Known}", "{title: no, level: 1:30, location: 'null'}"))
+    assert read_cases(path)[0].expect == [("no", "1:30", "null")]
+
+
+def test_the_command_shows_the_difference_and_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sparkify_dagster.cli.test_sql.FOLDER", tmp_path)
+    (tmp_path / "songplays.yaml").write_text(GOOD.replace("{title: Known}", "{title: Other}"))
+    result = CliRunner().invoke(main, ["test-sql"])
+    assert result.exit_code == 1
+    heading, *table, summary = result.output.splitlines()
+    assert heading.endswith("songplays.yaml:2: songplays, built anew: Kept")
+    assert [line.split() for line in table if line] == [
+        ["title"],
+        ["missing", "Other"],
+        ["unexpected", "Known"],
+    ]
+    assert summary.startswith("1 cases, 1 failed")
+    assert "cases are there of: songplays" in CliRunner().invoke(main, ["test-sql", "no"]).output
