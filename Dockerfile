@@ -1,4 +1,4 @@
-# One image for the code server, the webserver and the daemon: see compose.yaml. deploy/try_image.sh
+# One image for the code server, the webserver and the daemon: see compose.yaml. deploy/try_image.py
 # builds it on a base of its own and runs it.
 ARG BASE=docker.io/library/python:3.11-slim-bookworm
 

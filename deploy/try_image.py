@@ -32,6 +32,7 @@ LAUNCH = """
 mutation ($job: JobOrPipelineSelector!) {
   launchRun(executionParams: {selector: $job, runConfigData: {}}) {
     __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }
+    ... on PipelineNotFoundError { message } ... on RunConfigValidationInvalid { pipelineName }
   }
 }
 """
@@ -155,11 +156,13 @@ def is_healthy(service: str, test: list[str]) -> bool:
 def launch(graphql: str) -> str:
     """Put `sparkify_etl` into the queue, as the UI does; return the run's id."""
     job = {
-        "repositoryLocationName": "sparkify_dagster",
+        "repositoryLocationName": "sparkify_dagster.definitions",
         "repositoryName": "__repository__",
         "jobName": "sparkify_etl",
     }
-    return str(ask(graphql, LAUNCH, {"job": job})["launchRun"]["run"]["runId"])
+    answer = ask(graphql, LAUNCH, {"job": job})["launchRun"]
+    assert "run" in answer, answer
+    return str(answer["run"]["runId"])
 
 
 def status(graphql: str, run_id: str) -> str:
