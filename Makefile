@@ -72,6 +72,7 @@ lint: $(VENV)/.dev  ## style, types, layers, layout of sql/
 
 bench: $(VENV)/.run  ## full loads and a new day against dbt, SQLMesh, a script (SIZES="S M L" RUNS=5)
 	$(BIN)/python -m benchmarks full $(SIZES) --runs $(or $(RUNS),5)
+	$(BIN)/python -m benchmarks drift --runs $(or $(RUNS),5)
 
 bench-day: $(VENV)/.run  ## a new day after 30, 365, 1000 days; start-up (HISTORY="30 365" RUNS=5)
 	$(BIN)/python -m benchmarks day $(HISTORY) --runs $(or $(RUNS),5)

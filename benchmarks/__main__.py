@@ -1,6 +1,6 @@
 """Measures the platform against an empty Dagster job, a script, dbt and SQLMesh.
 
-    make bench SIZES="S M L" RUNS=5     or  python -m benchmarks full S M L --runs 5
+    make bench SIZES="S M L" RUNS=5     or  python -m benchmarks full S M L --runs 5, then drift
     make bench-day HISTORY="30 365"     or  python -m benchmarks day 30 365 1000
 
 A size is S, M, L or DAYSxEVENTS_A_DAYxSONGS. What was measured last stays in benchmarks/.work/ and
@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import Any
 
 from benchmarks import report
 from benchmarks.compare import differences
+from benchmarks.drift import drifted
 from benchmarks.lakes import Lake, Size, add_last_day, make_lake, parse_size, without_last_day
 from benchmarks.measure import Command, RunFailed, Sample, interleave, machine, run, say
 from benchmarks.s3 import measure_s3
@@ -184,6 +185,29 @@ def bench_s3() -> dict[str, Any]:
     return {**circumstances, "read": _as_json(measure_s3(S3_RUNS, lake.folder))}
 
 
+def bench_drift(size: Size, runs: int) -> dict[str, Any]:
+    """Measure full loads of events that are slightly off beside those of the clean lake."""
+    clean = make_lake(size)
+    circumstances = _circumstances(clean, runs)
+    lakes = {"clean": clean, **dict(drifted(clean))}
+    ours = own_subjects()[0]
+    one_bad_line = {**ours.environment, "SPARKIFY_COPY_MAX_ERRORS": "2"}
+    subject = replace(ours, environment=one_bad_line)
+    say("drift: warming up")
+    _load(subject, clean, clean.day_after, "drift")
+    samples = interleave(
+        runs,
+        {
+            what: lambda lake=lake: _load(subject, lake, lake.day_after, "drift")
+            for what, lake in lakes.items()
+        },
+    )
+    for lake in lakes.values():
+        if lake is not clean:
+            shutil.rmtree(lake.folder)
+    return {**circumstances, "full": _as_json(samples)}
+
+
 def _subjects(only: Sequence[str]) -> tuple[list[Subject], dict[str, str]]:
     """Return what can be measured here, and why the rest cannot."""
     subjects, skipped = own_subjects(), {}
@@ -220,10 +244,11 @@ def _compare(subjects: Sequence[Subject]) -> None:
     for other in others:
         # In a process of its own: what this one has used would count as its children's peak memory.
         with ProcessPoolExecutor(1, get_context("spawn")) as process:
-            found = process.submit(differences, ours.warehouse, other.warehouse).result()
+            both = ours.has_analytics and other.has_analytics
+            found = process.submit(differences, ours.warehouse, other.warehouse, both).result()
         if found:
             raise Differs(f"{other.name} and {ours.name} differ:\n" + "\n".join(found))
-        say(f"  {other.name}: the same seven tables")
+        say(f"  {other.name}: the same {'14' if both else 'seven'} tables")
 
 
 def _kept(subject: Subject, label: str) -> Path:
@@ -295,6 +320,10 @@ def main() -> int:
     day.add_argument("history", nargs="*", type=int, default=[30, 365, 1000], help="30 365 1000")
     day.add_argument("--events-per-day", type=int, default=1000, help="1000")
     day.add_argument("--songs", type=int, default=15_000, help="15000")
+    drift = commands.add_parser(
+        "drift", parents=[common], help="full loads of events that are slightly off"
+    )
+    drift.add_argument("size", nargs="?", default="M", help="M")
     commands.add_parser("s3", parents=[common], help="song files from S3 alone")
     commands.add_parser("report", parents=[common], help="write the report anew")
     arguments = parser.parse_args()
@@ -304,6 +333,8 @@ def main() -> int:
             tasks[f"size-{size.name}"] = lambda size=size: bench_size(
                 size, arguments.runs, arguments.only
             )
+    if arguments.what == "drift":
+        tasks["drift"] = lambda: bench_drift(parse_size(arguments.size), arguments.runs)
     if arguments.what in ("full", "s3"):
         tasks["s3"] = bench_s3
     if arguments.what == "day":

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ SEVEN = "sparkify_dagster, seven tables"
 EMPTY = "empty job 7+10"
 EMPTY_SAME = "empty job, our shape"
 SCRIPT = "script"
+SCRIPT_SEVEN = "script, seven tables"
 
 
 class NotInstalled(Exception):
@@ -43,12 +45,13 @@ class Subject:
     folder: Path = REPOSITORY
     competitor: str = ""  # its file in requirements/
     has_tables: bool = True
+    has_analytics: bool = False
     stock_home: bool = False  # an instance of Dagster as it is, instead of the platform's
 
     @property
     def warehouse(self) -> Path:
         """Return the DuckDB file, named as a catalog may be: SQLMesh writes it into its views."""
-        return WORK / "warehouses" / f"of_{self.name.replace('-', '_')}.duckdb"
+        return WORK / "warehouses" / f"of_{re.sub('[^a-z]+', '_', self.name)}.duckdb"
 
     def command(self, lake: Path, day: str, after: str, label: str, is_new_day: bool) -> Command:
         """Return the process for one lake."""
@@ -108,6 +111,7 @@ def own_subjects() -> list[Subject]:
             ours,
             ours,
             {**dagster, "SPARKIFY_LAKE": "{lake}", "SPARKIFY_DUCKDB_PATH": "{warehouse}"},
+            has_analytics=True,
         ),
         Subject(
             SEVEN,
@@ -126,7 +130,14 @@ def own_subjects() -> list[Subject]:
         Subject(
             EMPTY_SAME, (*empty, "same_shape"), (*empty, "same_shape"), dagster, has_tables=False
         ),
-        Subject(SCRIPT, script, (*script, "--day", "{day}"), python),
+        Subject(
+            SCRIPT,
+            (*script, "--analysts"),
+            (*script, "--analysts", "--day", "{day}"),
+            python,
+            has_analytics=True,
+        ),
+        Subject(SCRIPT_SEVEN, script, (*script, "--day", "{day}"), python),
     ]
 
 

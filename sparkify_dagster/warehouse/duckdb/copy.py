@@ -17,8 +17,8 @@ from sparkify_dagster.warehouse.duckdb.copy_lines import load_lines
 from sparkify_dagster.warehouse.duckdb.copy_objects import load_objects
 from sparkify_dagster.warehouse.duckdb.copy_rules import Text, plan_copy
 
-# Read at once: enough for every core, and what is held before it goes into the table.
-_BATCH_BYTES = 64 * 1024 * 1024
+# Read at once, and held before it goes into the table: two cores share it from 128 MB on.
+_BATCH_BYTES = 256 * 1024 * 1024
 _PACKED = 10  # what a compressed file may be unpacked, roughly, of such data
 
 
