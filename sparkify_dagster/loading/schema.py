@@ -51,8 +51,11 @@ def prepare(session: Session) -> Ledger:
 def reset(session: Session) -> None:
     """Drop all tables and views of the platform, whatever their state, and create them anew.
 
-    The lock stays: other runs may be waiting for it.
+    The lock stays: other runs may be waiting for it. The load numbers go on, as they are the data
+    versions that Dagster remembers.
     """
+    existing = {row["relation_name"] for row in session.query("bookkeeping/relations")}
+    last = read_ledger(session).next_id - 1 if "staging.ledger" in existing else 0
     for view in reversed(views()):
         session.run(f"DROP VIEW IF EXISTS {created_name(view)} CASCADE")
     tables = [statement for table in TABLES.values() for statement in table.creates]
@@ -60,6 +63,7 @@ def reset(session: Session) -> None:
         if statement != LOCK:
             session.run(f"DROP TABLE IF EXISTS {created_name(statement)} CASCADE")
     prepare(session)
+    session.run(f"UPDATE staging.ledger SET load_id = {last}, full_load_id = {last}")
 
 
 def _build_anew(session: Session, ledger: Ledger, table: Table) -> None:

@@ -17,6 +17,7 @@ from sparkify_dagster.checks import tables as checks
 from sparkify_dagster.lake.base import LakeError
 from sparkify_dagster.lake.local import LocalLake
 from sparkify_dagster.loading.refresh import RefreshResult
+from sparkify_dagster.loading.ledger import read_ledger
 from sparkify_dagster.loading.schema import reset
 from sparkify_dagster.loading.staging import StagingResult
 from sparkify_dagster.tables import TABLES
@@ -454,13 +455,22 @@ def test_other_changes_of_a_definition_say_what_to_do(
         assert tables_of(platform.warehouse) == before
 
 
+def _load_numbers(platform: Platform) -> list[int]:
+    ledger = platform.warehouse.transaction(read_ledger, "test/ledger", "run")
+    tables = (table for table in TABLES.values() if table.group != "analytics")
+    return [ledger.of(table).load_id for table in tables]
+
+
 def test_reset_warehouse_applies_any_change(platform: Platform, own_sql: Path) -> None:
     platform.run()
     edit(own_sql / "star" / "users.sql", "gender VARCHAR(16)", "gender VARCHAR(32)")
+    numbers = _load_numbers(platform)
     platform.warehouse.transaction(reset, "test/reset", "run")
     assert not any(tables_of(platform.warehouse).values())
     platform.run()
     platform.assert_as_rebuilt()
+    # They are the data versions of the assets: what was loaded anew is no load of before.
+    assert min(_load_numbers(platform)) > max(numbers)
 
 
 @pytest.mark.parametrize(
