@@ -11,8 +11,8 @@ from sparkify_dagster.tables import TABLES
 def differences(one: Path, other: Path, with_analytics: bool) -> list[str]:
     """Return what differs between two DuckDB files: rows and every column of the platform.
 
-    Without the analysts' tables, unless both have them. Columns that only the other one has are not looked at; order of rows and types of columns do
-    not count, values do.
+    Without the analysts' tables, unless both have them. Columns that only the other one has are not
+    looked at; order of rows and types of columns do not count, values do.
     """
     with duckdb.connect() as connection:
         # Attached under their own names: views may hold the name of the file.

@@ -119,7 +119,8 @@ and the report; `{SEVEN}` leaves the last two out, as dbt and SQLMesh do. Both h
 count their lines, which nobody else does. `{EMPTY_SAME}` is a Dagster job of as many steps and
 check results as ours that do nothing, on an instance with our settings; `{EMPTY}` has 7 assets and
 10 checks, on an instance with Dagster's own settings. `{SCRIPT}` is `benchmarks/script.py`: DuckDB
-in one process, the same tables and tests, no orchestration, no record of what is loaded; it is told the new day."""
+in one process, the same tables and tests, no orchestration, no record of what is loaded; it is told
+the new day."""
 
 
 def _goals(

@@ -103,6 +103,10 @@ SELECT
     column_list
 FROM staging.table_versions;
 
+-- name: number_on
+-- After reset_warehouse the next load has the next number, as if nothing had been dropped.
+UPDATE staging.ledger SET load_id = :last_load_id, full_load_id = :last_load_id;
+
 -- name: forget_table
 DELETE FROM staging.ledger
 WHERE table_name = :table_name;

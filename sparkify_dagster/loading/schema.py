@@ -63,7 +63,7 @@ def reset(session: Session) -> None:
         if statement != LOCK:
             session.run(f"DROP TABLE IF EXISTS {created_name(statement)} CASCADE")
     prepare(session)
-    session.run(f"UPDATE staging.ledger SET load_id = {last}, full_load_id = {last}")
+    session.execute("bookkeeping/number_on", last_load_id=last)
 
 
 def _build_anew(session: Session, ledger: Ledger, table: Table) -> None:

@@ -59,7 +59,8 @@ def test_script_gives_the_tables_of_the_job(run_command: Run, lake: Path, tmp_pa
     with duckdb.connect(str(whole)) as connection:
         connection.execute("INSERT INTO analytics.songs FROM analytics.songs LIMIT 1")
         connection.execute("UPDATE analytics.users SET level = NULL WHERE user_id = '2'")
-    assert [found.partition(":")[0] for found in differences(ours, whole, True)] == ["songs", "users"]
+    found = differences(ours, whole, True)
+    assert [line.partition(":")[0] for line in found] == ["songs", "users"]
 
 
 def test_empty_job_has_the_shape_of_ours() -> None:

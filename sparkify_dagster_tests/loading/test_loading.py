@@ -16,8 +16,8 @@ import xxhash
 from sparkify_dagster.checks import tables as checks
 from sparkify_dagster.lake.base import LakeError
 from sparkify_dagster.lake.local import LocalLake
-from sparkify_dagster.loading.refresh import RefreshResult
 from sparkify_dagster.loading.ledger import read_ledger
+from sparkify_dagster.loading.refresh import RefreshResult
 from sparkify_dagster.loading.schema import reset
 from sparkify_dagster.loading.staging import StagingResult
 from sparkify_dagster.tables import TABLES
