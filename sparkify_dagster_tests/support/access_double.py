@@ -8,7 +8,7 @@ ATTACH, DETACH and DROP MASKING POLICY.
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from sqlglot import exp
@@ -146,6 +146,12 @@ _RULES: tuple[tuple[str, Callable[..., None]], ...] = (
 class AccessDouble(RedshiftDouble):
     """The double whose sessions remember rights."""
 
+    def __enter__(self) -> Self:
+        super().__enter__()
+        for table in _TABLES:
+            self.rows(f"CREATE TABLE redshift_internal.{table}")
+        return self
+
     def _new_backend(self, session_id: int, user: str) -> Backend:
         with self._lock:
             connection = self._duck.cursor()
@@ -171,14 +177,17 @@ class AccessDouble(RedshiftDouble):
         return [text for text in plain if text.startswith(words)]
 
 
+def know_rights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the double know the system views on rights."""
+    for name in _VIEWS:
+        monkeypatch.setitem(system.VIEWS, name, {})
+
+
 @contextmanager
 def access_double(monkeypatch: pytest.MonkeyPatch) -> Iterator[AccessDouble]:
     """Run a double that knows the system views on rights, with the platform pointed at it."""
-    for name in _VIEWS:
-        monkeypatch.setitem(system.VIEWS, name, {})
+    know_rights(monkeypatch)
     with AccessDouble() as double:
-        for table in _TABLES:
-            double.rows(f"CREATE TABLE redshift_internal.{table}")
         for name, value in {
             "SSL_CERT_FILE": double.ca_file,
             "SPARKIFY_TARGET": "redshift",
