@@ -15,8 +15,7 @@ from sparkify_dagster.assets.star import how
 from sparkify_dagster.loading.refresh import RefreshResult, refresh
 from sparkify_dagster.presentation import asset_key, failure
 from sparkify_dagster.report import report_path
-from sparkify_dagster.report.charts import Data
-from sparkify_dagster.report.sections import SECTIONS, Section, listed, read
+from sparkify_dagster.report.sections import SECTIONS, Data, Section, listed, read
 from sparkify_dagster.resources import RendererResource, WarehouseResource
 from sparkify_dagster.settings import Settings
 from sparkify_dagster.table import Table

@@ -309,7 +309,8 @@ def _by_popularity(songs: list[Song], rng: Random) -> list[Song]:
     order = draw.mixed(rng, songs)
     recordings = Counter(song.key for song in songs)
     # The rarest cases are played often enough to occur in a small lake.
-    rare, plain = [], []
+    rare: list[Song] = []
+    plain: list[Song] = []
     for song in order:
         is_text = isinstance(song.title, str) and isinstance(song.artist.name, str)
         (plain if is_text and recordings[song.key] == 1 else rare).append(song)
