@@ -1,10 +1,11 @@
 """COPY with a look at every object of a file: it is loaded, or its bad lines are named."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sparkify_dagster.lake.batches import batches
 from sparkify_dagster.lake.combine import without_prefix
 from sparkify_dagster.warehouse.base import BadLine, Session
 from sparkify_dagster.warehouse.duckdb.copy_found import Found
@@ -41,7 +42,7 @@ def load_objects(session: Session, plan: Plan, text: Text, folder: Path, found: 
     # One object of 4 MB takes more than a load may have elsewhere; the chunks bound the rest.
     ((limit,),) = session.run("SELECT current_setting('memory_limit')")
     session.run("RESET memory_limit")
-    for objects in _chunks(text):
+    for objects in batches(text.objects(), _spooled_size, _CHUNK_BYTES):
         files = _spool(objects, folder / "spool.csv")
         _check(session, plan, folder / "spool.csv")
         _take_bad_lines(session, files, found)
@@ -167,18 +168,8 @@ def _indexed(column: CopiedColumn) -> list[tuple[str, str]]:
     ]
 
 
-def _chunks(text: Text) -> Iterator[list[tuple[str, int, bytes]]]:
-    """Yield objects, so many at a time that what is made of them fits into memory."""
-    chunk: list[tuple[str, int, bytes]] = []
-    room = _CHUNK_BYTES
-    for found in text.objects():
-        chunk.append(found)
-        room -= len(found[2]) + _RECORD_BYTES
-        if room <= 0:
-            yield chunk
-            chunk, room = [], _CHUNK_BYTES
-    if chunk:
-        yield chunk
+def _spooled_size(found: tuple[str, int, bytes]) -> int:
+    return len(found[2]) + _RECORD_BYTES
 
 
 def _spool(objects: Sequence[tuple[str, int, bytes]], path: Path) -> list[str]:
