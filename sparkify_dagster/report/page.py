@@ -46,7 +46,7 @@ def render_page(data: dict[str, Data], renderer: Renderer) -> str:
         name: [renderer.svg(chart) for chart in section.draw(data[name])]
         for name, section in SECTIONS.items()
     }
-    template = Template((_FOLDER / "page.html").read_text(encoding="utf-8"), autoescape=True)
+    template = Template((_FOLDER / "page.html.jinja").read_text(encoding="utf-8"), autoescape=True)
     script = (_FOLDER / "page.js").read_text(encoding="utf-8")
     (span,) = data["daily_engagement"]["report_totals"]
     page: str = template.render(
