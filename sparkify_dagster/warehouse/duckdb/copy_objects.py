@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from sparkify_dagster.lake.batches import batches
 from sparkify_dagster.lake.combine import without_prefix
 from sparkify_dagster.warehouse.base import BadLine, Session
-from sparkify_dagster.warehouse.duckdb.copy_found import Found
+from sparkify_dagster.warehouse.duckdb.copy_found import Found, take_keys
 from sparkify_dagster.warehouse.duckdb.copy_rules import (
     FIRST_MOMENT,
     LAST_MOMENT,
@@ -74,10 +74,10 @@ def _check(session: Session, plan: Plan, spool: Path) -> None:
     )
     checked = [_checked(column) for column in plan.columns]
     values = ", ".join(
-        f'{item.value} AS "{column.name}"'
-        for column, item in zip(plan.columns, checked, strict=True)
+        f'{value} AS "{column.name}"'
+        for column, (value, _) in zip(plan.columns, checked, strict=True)
     )
-    faults = ", ".join([_KEY_TWICE, *(item.fault for item in checked)])
+    faults = ", ".join([_KEY_TWICE, *(fault for _, fault in checked)])
     session.run(
         "CREATE TEMP TABLE checked AS SELECT file, line, malformed, "
         "CASE WHEN malformed IS NOT NULL THEN text END AS bad, json_keys(object) AS keys, "
@@ -87,13 +87,8 @@ def _check(session: Session, plan: Plan, spool: Path) -> None:
     )
 
 
-@dataclass(frozen=True)
-class _Checked:
-    value: str
-    fault: str
-
-
-def _checked(column: CopiedColumn) -> _Checked:
+def _checked(column: CopiedColumn) -> tuple[str, str]:
+    """Return what gives a column's value, and what tells its fault."""
     path = literal(column.path)
     text = f"json_extract_string(object, {path})"
     kind = f"json_type(object, {path})"
@@ -155,7 +150,7 @@ def _checked(column: CopiedColumn) -> _Checked:
     ]
     if column.required:
         faults.append(fault(missing, "a value is required"))
-    return _Checked(value, f"CASE {' '.join(faults)} END")
+    return value, f"CASE {' '.join(faults)} END"
 
 
 def _indexed(column: CopiedColumn) -> list[tuple[str, str]]:
@@ -243,23 +238,14 @@ def _take_bad_lines(session: Session, files: Sequence[str], found: Found) -> Non
 def _take_keys(
     session: Session, plan: Plan, text: Text, files: Sequence[str], found: Found
 ) -> None:
-    keys = plan.known_keys
-    lacking = ", ".join(
-        f"count(*) FILTER (NOT list_contains(keys, {literal(key)}))" for key in keys
-    )
+    kinds = f"SELECT {names(files)}[file + 1] AS name, NULL AS shape, keys FROM checked"
+    take_keys(session, plan, kinds, [], found)
     rows = session.run(
-        f"SELECT file, count(*), count(malformed), max(line), {lacking} FROM checked GROUP BY file"
+        "SELECT file, count(*), count(malformed), max(line) FROM checked GROUP BY file"
     )
-    for file, count, malformed, last, *counts in rows:
+    for file, count, malformed, last in rows:
         name = files[file]
         found.add_malformed(name, malformed)
-        for key, lacks in zip(keys, counts, strict=True):
-            found.add_lacking(name, key, lacks)
         if text.origins is None:
             found.totals[name] += count
             found.last_lines[name] = last
-    unknown = session.run(
-        "SELECT DISTINCT key FROM (SELECT unnest(keys) AS key FROM checked) "
-        f"WHERE NOT list_contains({names(keys)}, key)"
-    )
-    found.unknown_keys.update(key for (key,) in unknown)
