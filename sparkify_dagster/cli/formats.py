@@ -59,12 +59,6 @@ FORMATS: dict[str, Callable[[Sequence[str], Rows], str]] = {
 }
 
 
-def figures(check: Any) -> str:
-    """Return the numbers that a check recorded in Dagster, with their names."""
-    found = ((name, entry.value) for name, entry in check.metadata.items())
-    return ", ".join(f"{name} {value}" for name, value in found if isinstance(value, int | float))
-
-
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
 

@@ -1,12 +1,12 @@
 """`sparkify status`: what is loaded up to when, the last run, failing checks."""
 
 import os
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sparkify_dagster.cli.formats import figures
-from sparkify_dagster.settings import load_settings
+from sparkify_dagster.settings import Settings, load_settings
 from sparkify_dagster.tables import LOAD_CHECKS, TABLES
 from sparkify_dagster.warehouse import open_warehouse
 from sparkify_dagster.warehouse.base import Session, WarehouseError
@@ -15,8 +15,14 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table as Grid
 
-Rows = dict[str, tuple[int, Any]]  # by schema.table: rows, and when they last changed, UTC
-Files = dict[str, dict[str, Any]]  # by staging table
+
+@dataclass
+class Contents:
+    """What the warehouse holds."""
+
+    rows: dict[str, int] = field(default_factory=dict)
+    loads: dict[str, Any] = field(default_factory=dict)  # schema.table: when it last changed, UTC
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @click.command("status")
@@ -28,51 +34,58 @@ def command() -> None:
     warehouse = open_warehouse(settings)
     console = Console(soft_wrap=True, highlight=False)
     try:
-        rows, files = warehouse.read(read_contents, "sparkify/status", "")
+        contents = warehouse.read(read_contents, "sparkify/status", "")
     except WarehouseError as error:
         raise click.ClickException(str(error)) from error
     console.print(f"Warehouse: {warehouse.place}", markup=False)
-    console.print(f"Lake: {settings.lake}", markup=False)
-    for line in file_lines(files):
-        console.print(line)
-    console.print(_grid(rows))
+    _print_files(console, contents, settings)
+    console.print(_grid(contents))
     if os.environ.get("DAGSTER_HOME"):
         _print_runs(console, settings.asset_key_prefix)
     else:
         console.print("Runs and checks: unknown, as DAGSTER_HOME is not set.")
 
 
-def read_contents(session: Session) -> tuple[Rows, Files]:
+def read_contents(session: Session) -> Contents:
     """Return what the warehouse holds; tables that no run has made yet are left out."""
     loads = {row["table_name"]: row["loaded_at"] for row in session.query("status/loads")}
-    names = [table.qualified_name for table in TABLES.values() if table.qualified_name in loads]
-    counts = {name: session.run(f"SELECT COUNT(*) FROM {name}")[0][0] for name in names}  # noqa: S608
-    rows = {name: (int(counts[name]), loads[name]) for name in names}
-    return rows, {row["table_name"]: row for row in session.query("status/files")}
+    return Contents(
+        rows={
+            table.name: int(session.run(f"SELECT COUNT(*) FROM {table.qualified_name}")[0][0])  # noqa: S608
+            for table in TABLES.values()
+            if table.qualified_name in loads
+        },
+        loads=loads,
+        files={row["table_name"]: row for row in session.query("status/files")},
+    )
 
 
-def file_lines(files: Files) -> list[str]:
-    """Return what is loaded of the lake's files."""
-    what = {
-        "staging_events": "Events: {files:,} files, {first_day} to {last_day}, last loaded {when}",
-        "staging_songs": "Songs: {files:,} files, last loaded {when}",
-    }
-    lines = [
-        text.format(**files[name], when=_moment(files[name]["loaded_at"]))
-        for name, text in what.items()
-        if name in files
-    ]
-    return lines or ["Nothing is loaded yet; run the job sparkify_etl."]
+def _print_files(console: "Console", contents: Contents, settings: Settings) -> None:
+    events = contents.files.get("staging_events")
+    songs = contents.files.get("staging_songs")
+    console.print(f"Lake: {settings.lake}", markup=False)
+    if events:
+        console.print(
+            f"Events: {events['files']:,} files, {events['first_day']} to {events['last_day']}, "
+            f"last loaded {_moment(events['loaded_at'])}"
+        )
+    if songs:
+        console.print(f"Songs: {songs['files']:,} files, last loaded {_moment(songs['loaded_at'])}")
+    if not events and not songs:
+        console.print("Nothing is loaded yet; run the job sparkify_etl.")
 
 
-def _grid(rows: Rows) -> "Grid":
+def _grid(contents: Contents) -> "Grid":
     from rich.table import Table as Grid
 
     grid = Grid("table")
     grid.add_column("rows", justify="right")
     grid.add_column("last changed")
-    for name, (count, changed) in rows.items():
-        grid.add_row(name, f"{count:,}", _moment(changed))
+    for name, rows in contents.rows.items():
+        table = TABLES[name]
+        grid.add_row(
+            table.qualified_name, f"{rows:,}", _moment(contents.loads.get(table.qualified_name))
+        )
     return grid
 
 
@@ -112,8 +125,13 @@ def _failing_checks(instance: Any, prefix: tuple[str, ...]) -> list[str]:
     for key, record in latest.items():
         evaluation = record.event.asset_check_evaluation if record.event else None
         if evaluation is not None and not evaluation.passed:
+            numbers = ", ".join(
+                f"{name} {value.value}"
+                for name, value in evaluation.metadata.items()
+                if isinstance(value.value, int | float)
+            )
             lines.append(
                 f"Failing check: {key.asset_key.path[-1]}.{key.name} "
-                f"({evaluation.severity.value}): {figures(evaluation)}"
+                f"({evaluation.severity.value}): {numbers}"
             )
     return lines

@@ -6,7 +6,6 @@ import dagster as dg
 from rich.console import Console
 from rich.table import Table as Grid
 
-from sparkify_dagster.cli.formats import figures
 from sparkify_dagster.report import report_path
 from sparkify_dagster.settings import Settings
 from sparkify_dagster.tables import TABLES
@@ -121,5 +120,10 @@ def _checks_grid(checks: list[dg.AssetCheckEvaluation]) -> Grid:
             result = "[yellow]WARNING[/]"
         else:
             result = "[red]FAILED[/]"
-        grid.add_row(check.asset_key.path[-1], check.check_name, result, figures(check))
+        numbers = ", ".join(
+            f"{name} {value.value}"
+            for name, value in check.metadata.items()
+            if isinstance(value.value, int | float)
+        )
+        grid.add_row(check.asset_key.path[-1], check.check_name, result, numbers)
     return grid
