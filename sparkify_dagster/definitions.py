@@ -2,10 +2,9 @@
 
 import dagster as dg
 
-from sparkify_dagster.assets.analytics import build_analytics_asset, build_report
 from sparkify_dagster.assets.lake import build_lake_assets
 from sparkify_dagster.assets.staging import build_staging_events, build_staging_songs
-from sparkify_dagster.assets.star import build_star_asset
+from sparkify_dagster.assets.tables import build_report, build_table_asset
 from sparkify_dagster.automation.alerts import alert_sensors
 from sparkify_dagster.automation.jobs import (
     build_prune_history,
@@ -18,7 +17,7 @@ from sparkify_dagster.automation.sensors import build_lake_sensors
 from sparkify_dagster.checks.tables import build_checks
 from sparkify_dagster.resources import LakeResource, RendererResource, WarehouseResource
 from sparkify_dagster.settings import Settings, load_settings
-from sparkify_dagster.tables import TABLES, in_group
+from sparkify_dagster.tables import TABLES
 
 
 def build_defs(settings: Settings) -> dg.Definitions:
@@ -33,8 +32,11 @@ def build_defs(settings: Settings) -> dg.Definitions:
             *build_lake_assets(settings),
             build_staging_events(settings),
             build_staging_songs(settings),
-            *(build_star_asset(table, settings) for table in in_group("star")),
-            *(build_analytics_asset(table, settings) for table in in_group("analytics")),
+            *(
+                build_table_asset(table, settings)
+                for table in TABLES.values()
+                if table.group != "staging"
+            ),
             build_report(settings),
         ],
         asset_checks=[build_checks(table, settings) for table in TABLES.values()],

@@ -28,10 +28,7 @@ def markdown(text: str) -> str:
 
 
 def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return rows as a markdown table; None is an empty cell.
-
-    Written out by hand: pandas takes longer to import than the daily load takes to run.
-    """
+    """Return rows as a markdown table; None is an empty cell."""
     cells = [["" if value is None else markdown(str(value)) for value in row] for row in rows]
     lines = [map(markdown, columns), ["---"] * len(columns), *cells]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -432,11 +432,8 @@ class Smoke:
         with tempfile.TemporaryDirectory() as folder:
             lake = Path(folder) / "lake"
             write_sample_lake(lake, SampleSpec(days=3, events_per_day=60, songs=40, users=10))
-            files = {
-                f"lake/{path.relative_to(lake).as_posix()}": path
-                for path in sorted(lake.rglob("*.json"))
-            }
-            self.objects.put_many(files)
+            for path in sorted(lake.rglob("*.json")):
+                self.objects.put(f"lake/{path.relative_to(lake).as_posix()}", path)
         warehouse = RedshiftWarehouse(self.settings)
         with warehouse.kept_open():
             clock = time.monotonic()

@@ -30,7 +30,7 @@ from sparkify_dagster.loading.removals import describe
 from sparkify_dagster.loading.schema import prepare
 from sparkify_dagster.loading.staging import StagingResult, load_events, load_songs
 from sparkify_dagster.presentation import asset_key
-from sparkify_dagster.report import charts
+from sparkify_dagster.report.sections import volume_chart
 from sparkify_dagster.resources import LakeResource, RendererResource, WarehouseResource
 from sparkify_dagster.settings import Settings
 from sparkify_dagster.table import Table
@@ -152,59 +152,56 @@ def _what_was_done(result: StagingResult) -> dict[str, Any]:
 
 
 def _file_check_results(result: StagingResult) -> Iterator[dg.AssetCheckResult]:
-    unknown = sorted(result.unknown_keys)
-    yield dg.AssetCheckResult(
-        check_name="known_keys",
-        passed=not unknown,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=f"Ignored: {markdown(', '.join(unknown))}" if unknown else None,
-        metadata={"unknown_keys": len(unknown)},
+    unknown, removal = sorted(result.unknown_keys), result.removal
+    yield _warning(
+        "known_keys",
+        fails=bool(unknown),
+        text=f"Ignored: {markdown(', '.join(unknown))}" if unknown else "",
+        unknown_keys=len(unknown),
     )
-    yield dg.AssetCheckResult(
-        check_name="all_lines_loaded",
-        passed=not result.rejected,
-        severity=dg.AssetCheckSeverity.WARN,
-        description="\n".join(markdown(str(line)) for line in result.rejected) or None,
-        metadata={"rejected_lines": len(result.rejected)},
+    yield _warning(
+        "all_lines_loaded",
+        fails=bool(result.rejected),
+        text="\n".join(markdown(str(line)) for line in result.rejected),
+        rejected_lines=len(result.rejected),
     )
-    removal = result.removal
-    yield dg.AssetCheckResult(
-        check_name="removed_files",
-        passed=not removal.rows_lost and not removal.gone,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=markdown(describe(removal)) or None,
-        metadata={
-            "files_removed": result.files_removed,
-            "rows_removed": removal.rows_lost,
-            "rows_before": removal.rows,
-        },
+    yield _warning(
+        "removed_files",
+        fails=bool(removal.rows_lost or removal.gone),
+        text=markdown(describe(removal)),
+        files_removed=result.files_removed,
+        rows_removed=removal.rows_lost,
+        rows_before=removal.rows,
     )
-    yield dg.AssetCheckResult(
-        check_name="known_names",
-        passed=not result.left_out,
+    left_out = markdown(", ".join(result.left_out[:SHOWN_LINES]))
+    yield _warning(
+        "known_names",
+        fails=bool(left_out),
+        text=f"Not taken: {left_out}" if left_out else "",
+        names_not_taken=len(result.left_out),
+    )
+
+
+def _warning(name: str, fails: bool, text: str, **metadata: Any) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        check_name=name,
+        passed=not fails,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"Not taken: {markdown(', '.join(result.left_out[:SHOWN_LINES]))}"
-        if result.left_out
-        else None,
-        metadata={"names_not_taken": len(result.left_out)},
+        description=text or None,
+        metadata=metadata,
     )
 
 
 def _recent(days: Mapping[dt.date, Day]) -> dg.AssetCheckResult:
     newest, today = newest_day(days), dt.datetime.now(dt.UTC).date()
-    age = (today - newest).days
-    return dg.AssetCheckResult(
-        check_name="newest_day_is_recent",
-        passed=not is_late(newest, today),
-        severity=dg.AssetCheckSeverity.WARN,
-        description=(
-            f"The lake has ended with {newest}: nothing is due."
-            if has_ended(newest, today)
-            else f"The newest day is {newest}, {age} days ago. Look at what delivers the files."
-            if is_late(newest, today)
-            else None
-        ),
-        metadata={"newest_day": newest.isoformat(), "age_days": age},
+    age, text = (today - newest).days, ""
+    if has_ended(newest, today):
+        text = f"The lake has ended with {newest}: nothing is due."
+    elif is_late(newest, today):
+        text = f"The newest day is {newest}, {age} days ago. Look at what delivers the files."
+    fails = is_late(newest, today)
+    return _warning(
+        "newest_day_is_recent", fails, text, newest_day=newest.isoformat(), age_days=age
     )
 
 
@@ -215,29 +212,23 @@ def _usual(
     unusual = unusual_days(rows, result.days)
     metadata: dict[str, Any] = {"unusual_days": len(unusual)}
     if unusual:
-        metadata["chart"] = _volume_chart(rows, {found.day for found in unusual}, renderer.open())
-    return dg.AssetCheckResult(
-        check_name="usual_volume",
-        passed=not unusual,
-        severity=dg.AssetCheckSeverity.WARN,
-        description="\n".join(
-            f"{found.day} ({found.day:%A}): {found.rows:,} events; the median of the {found.weeks} "
-            f"weeks before is {found.usual:,.0f}."
-            for found in unusual
-        )
-        or None,
-        metadata=metadata,
+        metadata["chart"] = _volume(rows, {found.day for found in unusual}, renderer.open())
+    text = "\n".join(
+        f"{found.day} ({found.day:%A}): {found.rows:,} events; the median of the {found.weeks} "
+        f"weeks before is {found.usual:,.0f}."
+        for found in unusual
     )
+    return _warning("usual_volume", bool(unusual), text, **metadata)
 
 
-def _volume_chart(
+def _volume(
     rows: Mapping[dt.date, int], unusual: set[dt.date], renderer: "Renderer"
 ) -> dg.MetadataValue:
     since = min(unusual) - dt.timedelta(weeks=COMPARED_WEEKS)
     shown = [
-        (f"{day}", count, "unusual" if day in unusual else "usual")
+        {"day": f"{day}", "events": count, "kind": "unusual" if day in unusual else "usual"}
         for day, count in rows.items()
         if day >= since
     ]
-    picture = renderer.png(charts.volume(shown))
+    picture = renderer.png(volume_chart(shown))
     return dg.MetadataValue.md(f"![Events a day](data:image/png;base64,{picture()})")

@@ -17,26 +17,20 @@ Rows = Sequence[Row]
 
 def as_table(columns: Sequence[str], rows: Rows) -> str:
     """Return rows in aligned columns, numbers to the right, NULL by name."""
-    import pandas as pd
-
-    columns = [printable(name) for name in columns]
     texts = [[printable(_text(value, null="NULL")) for value in row] for row in rows]
-    frame = pd.DataFrame(texts, columns=list(columns), dtype=object)
-    for position, name in enumerate(columns):
-        if not any(_is_number(row[position]) for row in rows):
-            cells = [name, *(row[position] for row in texts)]
-            width = max(map(len, cells))
-            frame.isetitem(position, [row[position].ljust(width) for row in texts])
-            columns = [*columns[:position], name.ljust(width), *columns[position + 1 :]]
-    frame.columns = pd.Index(columns)
-    if frame.empty:
-        return "  ".join(columns) + "\n(no rows)\n"
-    return frame.to_string(index=False) + "\n"
+    lines = [[printable(name) for name in columns], *texts]
+    for position in range(len(columns)):
+        is_number = any(_is_number(row[position]) for row in rows)
+        width = max(len(line[position]) for line in lines)
+        for line in lines:
+            cell = line[position]
+            line[position] = cell.rjust(width) if is_number else cell.ljust(width)
+    return "".join(" ".join(line) + "\n" for line in lines) + "(no rows)\n" * (not texts)
 
 
 def as_csv(columns: Sequence[str], rows: Rows) -> str:
     """Return rows as CSV with a header; NULL is empty, empty text is ""."""
-    # Neither pandas nor the csv module tells NULL and empty text apart.
+    # The csv module does not tell NULL and empty text apart.
     lines = [",".join(_quoted(name) for name in columns)]
     lines += [",".join(_quoted(_text(value), value == "") for value in row) for row in rows]
     return "\n".join(lines) + "\n"

@@ -2,9 +2,10 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -21,6 +22,11 @@ from sparkify_dagster.sample.lake import Progress
 DEFAULTS = SampleSpec()
 
 
+def _number(name: str, text: str) -> Callable[[Any], Any]:
+    default = getattr(DEFAULTS, name.replace("-", "_"))
+    return click.option(f"--{name}", default=default, show_default=True, help=text)
+
+
 @click.command()
 @click.argument("directory", metavar="DIR")
 @click.option(
@@ -31,36 +37,17 @@ DEFAULTS = SampleSpec()
     metavar="YYYY-MM-DD",
     help="First day with events, UTC.",
 )
-@click.option(
-    "--days", default=DEFAULTS.days, show_default=True, help="Days with events, one file each."
-)
-@click.option(
-    "--events-per-day",
-    default=DEFAULTS.events_per_day,
-    show_default=True,
-    help="Mean over a week; weekends have fewer.",
-)
-@click.option("--songs", default=DEFAULTS.songs, show_default=True, help="Files in song_data.")
+@_number("days", "Days with events, one file each.")
+@_number("events-per-day", "Mean over a week; weekends have fewer.")
+@_number("songs", "Files in song_data.")
 @click.option(
     "--users",
     type=int,
     help=f"Listeners.  [default: {DEFAULTS.users}, or a third of --events-per-day if more]",
 )
-@click.option(
-    "--seed",
-    default=DEFAULTS.seed,
-    show_default=True,
-    help="Another number, another lake; the same arguments give the same bytes.",
-)
+@_number("seed", "Another number, another lake; the same arguments give the same bytes.")
 def command(
-    *,
-    directory: str,
-    start: datetime,
-    days: int,
-    events_per_day: int,
-    songs: int,
-    users: int | None,
-    seed: int,
+    *, directory: str, start: datetime, events_per_day: int, users: int | None, **numbers: int
 ) -> None:
     """Write a sample lake into DIR: invented data in the exact layout of the real one.
 
@@ -74,14 +61,8 @@ def command(
         )
     path = Path(directory)
     try:
-        spec = SampleSpec(
-            start=start.date(),
-            days=days,
-            events_per_day=events_per_day,
-            songs=songs,
-            users=users_for(events_per_day) if users is None else users,
-            seed=seed,
-        )
+        users = users_for(events_per_day) if users is None else users
+        spec = SampleSpec(start.date(), events_per_day=events_per_day, users=users, **numbers)
         with _progress_bar(spec) as progress:
             outcome = write_sample_lake(path, spec, progress, _say_waiting)
         marker = read_marker(path)
@@ -97,17 +78,13 @@ def command(
         Outcome.REPLACED: "Replaced the sample lake in",
         Outcome.KEPT: "Nothing to do, these arguments are what is in",
     }[outcome]
+    days = f"1 day ({spec.start})"
+    if spec.days > 1:
+        days = f"{spec.days} days ({spec.start} to {spec.end})"
     click.echo(
-        f"{done} {directory}: {_period(spec)}, "
-        f"{marker['events']:,} events, {marker['plays']:,} plays "
+        f"{done} {directory}: {days}, {marker['events']:,} events, {marker['plays']:,} plays "
         f"({marker['matched_plays']:,} of songs in the catalogue), {spec.songs:,} songs."
     )
-
-
-def _period(spec: SampleSpec) -> str:
-    if spec.days == 1:
-        return f"1 day ({spec.start})"
-    return f"{spec.days} days ({spec.start} to {spec.end})"
 
 
 def _say_waiting() -> None:

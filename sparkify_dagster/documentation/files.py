@@ -1,27 +1,49 @@
 """The files that `sparkify docs` writes, and whether they are current."""
 
 import json
+from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
-from sparkify_dagster.documentation.dictionary import render_dictionary
-from sparkify_dagster.documentation.erd import render_erd
+from jinja2 import StrictUndefined, Template
+
 from sparkify_dagster.documentation.lineage import derive_lineage
 from sparkify_dagster.lineage import LINEAGE_FILE
+from sparkify_dagster.loading.schema import bookkeeping
 from sparkify_dagster.loading.version import VERSIONS_FILE, render_versions
+from sparkify_dagster.tables import LOAD_CHECKS, TABLES
+from sparkify_dagster.warehouse.columns import created_name, read_columns
 from sparkify_dagster.warehouse.duckdb.dialect import TRANSLATIONS_FILE, render_translations
+from sparkify_dagster.warehouse.statements import read_statement, section_names
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+GROUPS = {
+    "staging": "The lake's files as rows",
+    "star": "The star schema",
+    "analytics": "The analysts' questions",
+}
 
 
 def render_files() -> dict[Path, str]:
     """Return the text of every generated file, by path."""
     lineage = derive_lineage()
+    helpers = [helper for table in TABLES.values() for helper in table.helpers]
+    facts = {
+        "tables": TABLES,
+        "groups": GROUPS,
+        "lineage": lineage,
+        "load_checks": LOAD_CHECKS,
+        "views": [_made(view) for view in section_names("views")],
+        "bookkeeping": [
+            _made(name) for name in sorted((*bookkeeping(), *helpers), key=created_name)
+        ],
+    }
     return {
         TRANSLATIONS_FILE: render_translations(),
         VERSIONS_FILE: render_versions(),
         LINEAGE_FILE: json.dumps(lineage, indent=1) + "\n",
-        ROOT / "docs" / "data_dictionary.md": render_dictionary(lineage),
-        ROOT / "docs" / "erd.md": render_erd(),
+        ROOT / "docs" / "data_dictionary.md": _render("data_dictionary.md", facts),
+        ROOT / "docs" / "erd.md": _render("erd.md", facts),
     }
 
 
@@ -32,3 +54,21 @@ def outdated(files: dict[Path, str]) -> list[Path]:
         for path, text in files.items()
         if not path.is_file() or path.read_text(encoding="utf-8") != text
     ]
+
+
+def _render(name: str, facts: dict[str, Any]) -> str:
+    source = Path(__file__).with_name(f"{name}.jinja").read_text(encoding="utf-8")
+    template = Template(source, undefined=StrictUndefined, keep_trailing_newline=True)
+    text: str = template.render(facts, dict=dict)
+    return text
+
+
+def _made(statement: str) -> dict[str, Any]:
+    """Return name, columns and opening comment of what a CREATE statement makes."""
+    text = read_statement(statement)
+    comment = takewhile(lambda line: line.startswith("--"), text.splitlines())
+    return {
+        "name": created_name(statement),
+        "columns": read_columns(statement),
+        "comment": " ".join(line.removeprefix("--").strip() for line in comment),
+    }

@@ -3,10 +3,12 @@
 import datetime as dt
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 from sparkify_dagster.text import printable
 
@@ -14,6 +16,7 @@ LOG_PREFIX = "log_data/"
 SONG_PREFIX = "song_data/"
 JSONPATHS_NAME = "log_json_path.json"
 SAMPLE_MARKER = "sample.json"
+LAYOUTS = {LOG_PREFIX: "YYYY/MM/YYYY-MM-DD-events.json", SONG_PREFIX: "A/B/C/TR*.json"}
 
 _EVENT_FILE = re.compile(r"log_data/\d{4}/\d{2}/(\d{4}-\d{2}-\d{2})-events\.json(\.gz)?", re.ASCII)
 _SONG_FILE = re.compile(r"song_data/(?:.*/)?[^/]+\.json(\.gz)?", re.DOTALL)
@@ -51,16 +54,21 @@ class Page:
     resume_after: str | None  # the last name looked at, or None where the listing ended
 
 
-class Lake(Protocol):
-    """Where the source files are."""
+class Lake(ABC):
+    """Where the source files are: log_data/, song_data/ and log_json_path.json below one place."""
 
     root: str  # for people and error messages
     address: str  # the same for the same lake, however it was named
-    left_out: dict[str, list[str]]  # names that look like data and are none, of each last listing
 
+    def __init__(self) -> None:
+        # Names that look like data and are none, of each last listing.
+        self.left_out: dict[str, list[str]] = {}
+
+    @abstractmethod
     def is_sample(self) -> bool:
         """Tell whether the lake says of itself that its data are invented."""
 
+    @abstractmethod
     def refuse_missing(self) -> None:
         """Make sure, where that is cheap, that there is something to list.
 
@@ -74,6 +82,7 @@ class Lake(Protocol):
         Raises:
             LakeError: the lake cannot be listed, or holds no event file at all.
         """
+        return self._list(LOG_PREFIX, lambda name: event_day(name) is not None)
 
     def list_songs(self) -> list[SourceFile]:
         """Return all song files, by name.
@@ -81,6 +90,7 @@ class Lake(Protocol):
         Raises:
             LakeError: the lake cannot be listed, or holds no song file at all.
         """
+        return self._list(SONG_PREFIX, is_song_file)
 
     def list_songs_page(self, after: str, limit: int) -> Page:
         """Return the song files among the next `limit` names behind `after`, by name.
@@ -91,9 +101,9 @@ class Lake(Protocol):
         Raises:
             LakeError: the lake cannot be listed.
         """
-
-    def url(self, name: str) -> str:
-        """Return the address of a file, as COPY names it."""
+        found = list(islice(self._below(SONG_PREFIX, after), limit))
+        files = [self._as_listed(name, told) for name, told in found if is_song_file(name)]
+        return Page(list(filter(None, files)), found[-1][0] if len(found) == limit else None)
 
     def read_jsonpaths(self) -> list[str]:
         """Return the JSONPaths of the event files, in order.
@@ -101,7 +111,15 @@ class Lake(Protocol):
         Raises:
             LakeError: the file is missing or is not a JSONPaths file.
         """
+        from sparkify_dagster.lake.jsonpaths import parse_jsonpaths
 
+        return parse_jsonpaths(self.url(JSONPATHS_NAME), self._read(JSONPATHS_NAME))
+
+    @abstractmethod
+    def url(self, name: str) -> str:
+        """Return the address of a file, as COPY names it."""
+
+    @abstractmethod
     def read_many(
         self, files: Sequence[SourceFile], take: Callable[[SourceFile, bytes], None]
     ) -> None:
@@ -111,9 +129,11 @@ class Lake(Protocol):
             LakeError: a file cannot be read or has gone since it was listed.
         """
 
+    @abstractmethod
     def local_paths(self, files: Iterable[SourceFile], folder: Path) -> list[Path]:
         """Return where the files can be read on this machine, fetched into `folder` if need be."""
 
+    @abstractmethod
     def refuse_changed(self, files: Iterable[SourceFile]) -> None:
         """Make sure that what was read under `local_paths` is what was listed.
 
@@ -121,8 +141,36 @@ class Lake(Protocol):
             LakeError: a file was written, exchanged or removed meanwhile.
         """
 
+    @abstractmethod
     def fingerprint(self, file: SourceFile) -> SourceFile:
         """Return the file with what reading it tells: hash and line count, where that is cheap."""
+
+    @abstractmethod
+    def _below(self, prefix: str, after: str = "") -> Iterator[tuple[str, Any]]:
+        """Yield the names behind `after` that begin with `prefix`, and what the listing tells."""
+
+    @abstractmethod
+    def _as_listed(self, name: str, told: Any) -> SourceFile | None:
+        """Return what the listing tells of a file, or None where it has gone in the meantime."""
+
+    @abstractmethod
+    def _read(self, name: str) -> bytes:
+        """Return the content of a file."""
+
+    def _list(self, prefix: str, wanted: Callable[[str], bool]) -> list[SourceFile]:
+        files = []
+        left_out = self.left_out[prefix] = []
+        for name, told in self._below(prefix):
+            if not wanted(name):
+                left_out += [name] * looks_like_data(name)
+            elif file := self._as_listed(name, told):
+                files.append(file)
+        if not files:
+            raise LakeError(
+                f"SPARKIFY_LAKE={self.root!r}: holds no file {prefix}{LAYOUTS[prefix]}; correct "
+                "its address, or put the files there"
+            )
+        return sorted(files, key=lambda file: file.name)
 
 
 def is_sample_marker(content: bytes) -> bool:

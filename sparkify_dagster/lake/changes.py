@@ -12,11 +12,13 @@ import datetime as dt
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from sparkify_dagster.lake.base import Page, SourceFile
+
+Seen = TypeVar("Seen")
 
 _VERSION = 1
 # A mark a day: 30 bits. One change in a thousand million is overlooked, until the nightly run;
@@ -87,17 +89,18 @@ def unpack_days(text: str) -> DaysSeen:
     Raises:
         CursorError: it is no such text.
     """
-    fields = _unpack(text)
-    try:
-        marks = {
-            dt.date.fromisoformat(f"{month}-{start // _MARK + 1:02d}"): row[start : start + _MARK]
-            for month, row in fields["months"].items()
-            for start in range(0, len(row), _MARK)
-            if row[start : start + _MARK] != _NO_FILE
-        }
-        return DaysSeen(int(fields["n"]), marks)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CursorError(f"not a list of days: {error}") from error
+    return _unpack(
+        text,
+        lambda fields: DaysSeen(
+            int(fields["n"]),
+            {
+                dt.date.fromisoformat(f"{month}-{at // _MARK + 1:02d}"): row[at : at + _MARK]
+                for month, row in fields["months"].items()
+                for at in range(0, len(row), _MARK)
+                if row[at : at + _MARK] != _NO_FILE
+            },
+        ),
+    )
 
 
 @dataclass(frozen=True)
@@ -152,16 +155,15 @@ def unpack_songs(text: str) -> SongsSeen:
     Raises:
         CursorError: it is no such text.
     """
-    fields = _unpack(text)
-    try:
-        return SongsSeen(
+    return _unpack(
+        text,
+        lambda fields: SongsSeen(
             int(fields["n"]),
             str(fields["after"]),
             _total(fields["so_far"]),
             _total(fields["whole"]) if fields["whole"] else None,
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise CursorError(f"not a look at the songs: {error}") from error
+        ),
+    )
 
 
 def request_key(source: str, requests: int, text: str) -> str:
@@ -209,11 +211,11 @@ def _pack(**fields: Any) -> str:
     return json.dumps({"v": _VERSION, **fields}, separators=(",", ":"))
 
 
-def _unpack(text: str) -> dict[str, Any]:
+def _unpack(text: str, take: Callable[[dict[str, Any]], Seen]) -> Seen:
     try:
         fields = json.loads(text)
-    except ValueError as error:
-        raise CursorError(f"no JSON: {error}") from error
-    if not isinstance(fields, dict) or fields.get("v") != _VERSION:
-        raise CursorError(f"not of version {_VERSION}")
-    return fields
+        if fields["v"] != _VERSION:
+            raise CursorError(f"not of version {_VERSION}")
+        return take(fields)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CursorError(f"{type(error).__name__}: {error}") from error

@@ -1,7 +1,6 @@
 """A lake in a local folder."""
 
 import gzip
-import itertools
 import os
 import stat
 import zlib
@@ -13,33 +12,26 @@ from pathlib import Path
 import xxhash
 
 from sparkify_dagster.lake.base import (
-    JSONPATHS_NAME,
-    LOG_PREFIX,
+    LAYOUTS,
     SAMPLE_MARKER,
-    SONG_PREFIX,
+    Lake,
     LakeError,
-    Page,
     SourceFile,
     event_day,
     is_sample_marker,
-    is_song_file,
-    looks_like_data,
 )
-from sparkify_dagster.lake.jsonpaths import parse_jsonpaths
 from sparkify_dagster.lake.objects import chunks, count_lines, damaged
 
-EVENT_LAYOUT = "YYYY/MM/YYYY-MM-DD-events.json"
-SONG_LAYOUT = "A/B/C/TR*.json"
 _NO_FILE = "{}: is no regular file; remove it from the lake"
 
 
-class LocalLake:
-    """A folder with log_data/, song_data/ and log_json_path.json."""
+class LocalLake(Lake):
+    """A lake in a folder."""
 
     def __init__(self, folder: str) -> None:
+        super().__init__()
         self.root = folder
         self.address = os.path.realpath(folder)
-        self.left_out: dict[str, list[str]] = {}
         self._folder = Path(folder)
 
     def is_sample(self) -> bool:
@@ -53,44 +45,12 @@ class LocalLake:
         """Make sure that the lake is a folder with those of events and songs."""
         if not self._folder.is_dir():
             raise LakeError(f"SPARKIFY_LAKE={self.root!r}: there is no such folder")
-        self._top(LOG_PREFIX, EVENT_LAYOUT)
-        self._top(SONG_PREFIX, SONG_LAYOUT)
-
-    def list_events(self) -> list[SourceFile]:
-        """Return all event files, by name."""
-        return self._list(LOG_PREFIX, EVENT_LAYOUT, lambda name: event_day(name) is not None)
-
-    def list_songs(self) -> list[SourceFile]:
-        """Return all song files, by name."""
-        return self._list(SONG_PREFIX, SONG_LAYOUT, is_song_file)
-
-    def list_songs_page(self, after: str, limit: int) -> Page:
-        """Return the song files among the next `limit` names behind `after`, by name."""
-        top = self._top(SONG_PREFIX, SONG_LAYOUT)
-        try:
-            found = list(itertools.islice(_names_after(str(top), SONG_PREFIX, after), limit))
-        except OSError as error:
-            raise _not_listed(error) from error
-        files = [
-            file
-            for name, entry in found
-            if is_song_file(name) and (file := _as_listed(name, entry)) is not None
-        ]
-        return Page(files, found[-1][0] if len(found) == limit else None)
+        for prefix in LAYOUTS:
+            self._top(prefix)
 
     def url(self, name: str) -> str:
         """Return the path of a file."""
         return str(self._folder / name)
-
-    def read_jsonpaths(self) -> list[str]:
-        """Return the JSONPaths of the event files, in order."""
-        path = self._folder / JSONPATHS_NAME
-        try:
-            with _open_regular(path) as stream:
-                content = stream.read()
-        except OSError as error:
-            raise LakeError(f"{path}: cannot be read ({error.strerror})") from error
-        return parse_jsonpaths(str(path), content)
 
     def read_many(
         self, files: Sequence[SourceFile], take: Callable[[SourceFile, bytes], None]
@@ -139,34 +99,48 @@ class LocalLake:
             raise _unreadable(file, error) from error
         return replace(file, content_hash=digest.hexdigest(), line_count=count)
 
-    def _list(
-        self,
-        prefix: str,
-        layout: str,
-        wanted: Callable[[str], bool],
-    ) -> list[SourceFile]:
-        top = self._top(prefix, layout)
-        files = []
-        left_out = self.left_out[prefix] = []
-        root = len(str(top)) + 1
+    def _below(self, prefix: str, after: str = "") -> Iterator[tuple[str, os.DirEntry[str]]]:
         try:
-            for entry in _walk(str(top)):
-                name = prefix + entry.path[root:]
-                if wanted(name) and (file := _as_listed(name, entry)) is not None:
-                    files.append(file)
-                elif looks_like_data(name):
-                    left_out.append(name)
+            yield from _names_after(str(self._top(prefix)), prefix, after)
         except OSError as error:
             raise _not_listed(error) from error
-        if not files:
-            raise LakeError(f"{top}: holds no file {prefix}{layout}")
-        return sorted(files, key=lambda file: file.name)
 
-    def _top(self, prefix: str, layout: str) -> Path:
+    def _as_listed(self, name: str, told: os.DirEntry[str]) -> SourceFile | None:
+        """Return what the listing tells of a file, or None where it has gone in the meantime.
+
+        Raises:
+            LakeError: its name is not UTF-8, so no table can say it; or it is no file, such as a
+                pipe, which would be waited for.
+        """
+        try:
+            name.encode()
+            status = told.stat()
+        except UnicodeEncodeError:
+            shown = os.fsencode(name).decode("utf-8", "backslashreplace")
+            raise LakeError(f"{shown}: the file's name is not UTF-8; rename the file") from None
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _not_listed(error) from error
+        if not stat.S_ISREG(status.st_mode):
+            raise LakeError(_NO_FILE.format(name))
+        modified = str(status.st_mtime_ns)
+        return SourceFile(name, status.st_size, modified, event_day(name), inode=status.st_ino)
+
+    def _read(self, name: str) -> bytes:
+        path = self._folder / name
+        try:
+            with _open_regular(path) as stream:
+                return stream.read()
+        except OSError as error:
+            raise LakeError(f"{path}: cannot be read ({error.strerror})") from error
+
+    def _top(self, prefix: str) -> Path:
         top = self._folder / prefix
         if not top.is_dir():
             raise LakeError(
-                f"SPARKIFY_LAKE={self.root!r}: holds no folder {prefix} (expected {prefix}{layout})"
+                f"SPARKIFY_LAKE={self.root!r}: holds no folder {prefix} (expected "
+                f"{prefix}{LAYOUTS[prefix]})"
             )
         return top
 
@@ -175,18 +149,6 @@ def _digested(stream: FileIO, digest: xxhash.xxh3_128) -> Iterator[bytes]:
     for chunk in chunks(stream):
         digest.update(chunk)
         yield chunk
-
-
-def _walk(top: str) -> Iterator[os.DirEntry[str]]:
-    pending = [top]
-    while pending:
-        with os.scandir(pending.pop()) as entries:
-            for entry in entries:
-                if not entry.is_dir():
-                    yield entry
-                elif not entry.name.startswith("."):
-                    _refuse_loop(entry)
-                    pending.append(entry.path)
 
 
 def _names_after(folder: str, prefix: str, after: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
@@ -206,28 +168,6 @@ def _names_after(folder: str, prefix: str, after: str) -> Iterator[tuple[str, os
             # All names in a folder begin with its own, so any other folder is wholly before.
             _refuse_loop(entry)
             yield from _names_after(entry.path, name, after)
-
-
-def _as_listed(name: str, entry: os.DirEntry[str]) -> SourceFile | None:
-    """Return what the listing tells of a file, or None where it has gone in the meantime.
-
-    Raises:
-        LakeError: its name is not UTF-8, so no table can say it; or it is no file, such as a pipe,
-            which would be waited for.
-    """
-    if not _is_utf8(name):
-        shown = os.fsencode(name).decode("utf-8", "backslashreplace")
-        raise LakeError(f"{shown}: the file's name is not UTF-8; rename the file")
-    try:
-        status = entry.stat()
-    except FileNotFoundError:
-        return None
-    if not stat.S_ISREG(status.st_mode):
-        raise LakeError(_NO_FILE.format(name))
-    modified = str(status.st_mtime_ns)
-    return SourceFile(
-        name, status.st_size, modified, event_day(name), None, None, inode=status.st_ino
-    )
 
 
 def _open_regular(path: str | Path) -> FileIO:
@@ -263,14 +203,6 @@ def _refuse_loop(folder: os.DirEntry[str]) -> None:
 
 def _not_listed(error: OSError) -> LakeError:
     return LakeError(f"{error.filename}: cannot be listed ({error.strerror})")
-
-
-def _is_utf8(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _unreadable(file: SourceFile, error: OSError) -> LakeError:

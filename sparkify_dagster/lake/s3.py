@@ -1,25 +1,19 @@
 """A lake on S3."""
 
-import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from sparkify_dagster.lake.base import (
-    JSONPATHS_NAME,
-    LOG_PREFIX,
     SAMPLE_MARKER,
-    SONG_PREFIX,
+    Lake,
     LakeError,
-    Page,
     SourceFile,
     event_day,
     is_sample_marker,
-    is_song_file,
-    looks_like_data,
 )
-from sparkify_dagster.lake.jsonpaths import parse_jsonpaths
+from sparkify_dagster.lake.batches import batches
 from sparkify_dagster.lake.s3_prefix import S3Prefix
 
 _READERS = 64  # S3 answers in tens of milliseconds, whatever the size
@@ -29,8 +23,8 @@ _BATCH_BYTES = 4 * 1024 * 1024
 _MEMORY = 128 * 1024 * 1024  # bytes read ahead; a larger file is read alone
 
 
-class S3Lake:
-    """A prefix of a bucket with log_data/, song_data/ and log_json_path.json."""
+class S3Lake(Lake):
+    """A lake at a prefix of a bucket."""
 
     def __init__(self, location: str) -> None:
         """Take the address of a lake; nothing is connected to yet.
@@ -38,9 +32,9 @@ class S3Lake:
         Raises:
             LakeError: it is not of the form s3://bucket/prefix.
         """
+        super().__init__()
         self.objects = S3Prefix(location, "SPARKIFY_LAKE")
         self.root = self.address = self.objects.root
-        self.left_out: dict[str, list[str]] = {}
 
     def is_sample(self) -> bool:
         """Tell whether the marker of a sample lake was copied along with it."""
@@ -53,29 +47,9 @@ class S3Lake:
     def refuse_missing(self) -> None:
         """Do nothing: the first listing tells."""
 
-    def list_events(self) -> list[SourceFile]:
-        """Return all event files, by name."""
-        return self._list(
-            LOG_PREFIX, "YYYY/MM/YYYY-MM-DD-events.json", lambda name: event_day(name) is not None
-        )
-
-    def list_songs(self) -> list[SourceFile]:
-        """Return all song files, by name."""
-        return self._list(SONG_PREFIX, "A/B/C/TR*.json", is_song_file)
-
-    def list_songs_page(self, after: str, limit: int) -> Page:
-        """Return the song files among the next `limit` names behind `after`, by name."""
-        found = list(itertools.islice(self.objects.list_below(SONG_PREFIX, after), limit))
-        files = [self._as_listed(*one) for one in found if is_song_file(one[0])]
-        return Page(files, found[-1][0] if len(found) == limit else None)
-
     def url(self, name: str) -> str:
         """Return the address of a file."""
         return self.objects.url(name)
-
-    def read_jsonpaths(self) -> list[str]:
-        """Return the JSONPaths of the event files, in order."""
-        return parse_jsonpaths(self.url(JSONPATHS_NAME), self.objects.get(JSONPATHS_NAME))
 
     def read_many(
         self, files: Sequence[SourceFile], take: Callable[[SourceFile, bytes], None]
@@ -89,6 +63,9 @@ class S3Lake:
         ahead = 0
         pool = ThreadPoolExecutor(_READERS)
 
+        def read(batch: list[SourceFile]) -> list[bytes]:
+            return [self.objects.get(file.name, file.version) for file in batch]
+
         def hand_over() -> int:
             batch, read = pending.popleft()
             for file, content in zip(batch, read.result(), strict=True):
@@ -96,10 +73,10 @@ class S3Lake:
             return _size(batch)
 
         try:
-            for batch in _batches(files):
+            for batch in batches(files, lambda file: file.size, _BATCH_BYTES, _BATCH_FILES):
                 while pending and (len(pending) >= 2 * _READERS or ahead + _size(batch) > _MEMORY):
                     ahead -= hand_over()
-                pending.append((batch, pool.submit(self._read, batch)))
+                pending.append((batch, pool.submit(read, batch)))
                 ahead += _size(batch)
             while pending:
                 hand_over()
@@ -131,25 +108,12 @@ class S3Lake:
         """Return the file as it is: its ETag tells changes, a hash would cost a whole read."""
         return file
 
-    def _read(self, batch: Sequence[SourceFile]) -> list[bytes]:
-        return [self.objects.get(file.name, file.version) for file in batch]
+    def _below(self, prefix: str, after: str = "") -> Iterator[tuple[str, tuple[int, str]]]:
+        for name, size, etag in self.objects.list_below(prefix, after):
+            yield name, (size, etag)
 
-    def _list(self, below: str, layout: str, wanted: Callable[[str], bool]) -> list[SourceFile]:
-        files = []
-        left_out = self.left_out[below] = []
-        for name, size, etag in self.objects.list_below(below):
-            if wanted(name):
-                files.append(self._as_listed(name, size, etag))
-            else:
-                left_out += [name] * looks_like_data(name)
-        if not files:
-            raise LakeError(
-                f"SPARKIFY_LAKE={self.root!r}: holds no file {below}{layout}; correct the bucket "
-                "or prefix, or put the files there"
-            )
-        return sorted(files, key=lambda file: file.name)
-
-    def _as_listed(self, name: str, size: int, etag: str) -> SourceFile:
+    def _as_listed(self, name: str, told: tuple[int, str]) -> SourceFile:
+        size, etag = told
         if not etag:
             raise LakeError(
                 f"{self.url(name)}: the store lists it without an ETag, so that changes "
@@ -157,18 +121,8 @@ class S3Lake:
             )
         return SourceFile(name, size, etag, event_day(name))
 
-
-def _batches(files: Sequence[SourceFile]) -> Iterator[list[SourceFile]]:
-    batch: list[SourceFile] = []
-    size = 0
-    for file in files:
-        if batch and (len(batch) >= _BATCH_FILES or size + file.size > _BATCH_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(file)
-        size += file.size
-    if batch:
-        yield batch
+    def _read(self, name: str) -> bytes:
+        return self.objects.get(name)
 
 
 def _size(batch: Sequence[SourceFile]) -> int:

@@ -1,11 +1,11 @@
-"""What went wrong at S3, in one line with its remedy.
-
-Source of the codes: Amazon S3 API Reference, "Error responses".
-"""
+"""What went wrong at S3, in one line with its remedy; refusals' meanings are in s3_errors.yaml."""
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+import yaml
 from botocore import exceptions
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -27,22 +27,7 @@ _BROKEN = (
     exceptions.HTTPClientError,
     exceptions.IncompleteReadError,
 )
-_DENIED = {"AccessDenied", "AllAccessDisabled", "AccountProblem"}
-_REFUSED_CREDENTIALS = {
-    "InvalidAccessKeyId",
-    "SignatureDoesNotMatch",
-    "ExpiredToken",
-    "InvalidToken",
-    "TokenRefreshRequired",
-    "RequestTimeTooSkewed",
-    "RequestExpired",
-}
-_ELSEWHERE = {
-    "PermanentRedirect",
-    "AuthorizationHeaderMalformed",
-    "IllegalLocationConstraintException",
-}
-_OVERLOADED = {"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "Throttling"}
+_MEANINGS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
@@ -82,58 +67,39 @@ def is_transient(error: BotoCoreError | ClientError) -> bool:
     """Tell whether a fault may be gone some minutes later."""
     if not isinstance(error, ClientError):
         return isinstance(error, _BROKEN)
+    return bool(_meaning(*_answer(error)).get("transient"))
+
+
+def _answer(error: ClientError) -> tuple[str, int]:
+    """Return the code and the HTTP status of a refusal."""
     code = str(error.response.get("Error", {}).get("Code", ""))
-    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    return code in _OVERLOADED or status >= 500
+    return code, int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _meaning(code: str, status: int) -> dict[str, Any]:
+    for meaning in _MEANINGS:
+        if code in meaning["codes"].split() or min(status, 500) == meaning.get("status"):
+            return dict(meaning)
+    return {"means": "refused ({code}, HTTP status {status}): {message}"}
 
 
 def _refusal(error: ClientError, request: Request) -> str:
-    """Return what the endpoint's answer means and what helps; the first that fits."""
-    code = str(error.response.get("Error", {}).get("Code", ""))
-    answer = error.response.get("ResponseMetadata", {})
-    status = int(answer.get("HTTPStatusCode", 0))
-    message = error.response.get("Error", {}).get("Message", "")
-    there = answer.get("HTTPHeaders", {}).get("x-amz-bucket-region") or "its region"
-    resource = request.bucket if request.right == LIST else f"{request.bucket}/{request.key}"
-    decrypt = " (and kms:Decrypt where a KMS key encrypts it)" if request.right == READ else ""
-    missing = code == "NoSuchKey" or status == 404
-    meanings = (
-        (code == "InvalidObjectState", "is archived; restore it and run again"),
-        (
-            code in _REFUSED_CREDENTIALS,
-            f"the credentials are refused ({code}); renew them, or check AWS_PROFILE, "
-            "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN and the machine's clock",
-        ),
-        (
-            code in _DENIED or status == 403,
-            f"access denied ({code}); allow {request.right} on arn:aws:s3:::{resource}{decrypt}",
-        ),
-        (
-            code == "NoSuchBucket",
-            f"there is no bucket {request.bucket!r}; correct {request.variable}, or "
-            "AWS_ENDPOINT_URL if it names another store",
-        ),
-        (
-            code in _ELSEWHERE or status == 301,
-            f"the bucket is not in the region asked ({code}); set AWS_REGION to {there}, and "
-            "AWS_ENDPOINT_URL, if set, to an endpoint of that region",
-        ),
-        (
-            missing and request.was_listed,
-            "has gone since it was listed; put it back, or run again without it",
-        ),
-        (missing, f"is missing; put it there, or correct {request.variable}"),
-        (
-            code == "PreconditionFailed" or status == 412,
-            "has changed since it was listed; run again, which loads it as it is now",
-        ),
-        (
-            code in _OVERLOADED or status >= 500,
-            f"S3 is overloaded or failing ({code}) after several tries; run again later",
-        ),
-        (True, f"refused ({code}, HTTP status {status}): {_one_line(message)}"),
+    """Return what the endpoint's answer means and what helps."""
+    code, status = _answer(error)
+    meaning = _meaning(code, status)
+    headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    text = meaning.get("means_listed") if request.was_listed else None
+    return str(text or meaning["means"]).format(
+        code=code,
+        status=status,
+        message=_one_line(error.response.get("Error", {}).get("Message", "")),
+        region=headers.get("x-amz-bucket-region") or "its region",
+        right=request.right,
+        bucket=request.bucket,
+        variable=request.variable,
+        resource=request.bucket if request.right == LIST else f"{request.bucket}/{request.key}",
+        decrypt=" (and kms:Decrypt where a KMS key encrypts it)" if request.right == READ else "",
     )
-    return next(text for fits, text in meanings if fits)
 
 
 def _one_line(message: object) -> str:

@@ -9,8 +9,7 @@ import contextlib
 import datetime as dt
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
 
 _LOCATION = re.compile(r"s3://(?P<bucket>[A-Za-z0-9][A-Za-z0-9._-]{1,254})(?:/(?P<prefix>.*))?")
 _TRIES = 6  # of one request, unless AWS_MAX_ATTEMPTS or the profile says otherwise
-_UPLOADS = 8
 _CONNECTIONS = 32  # that boto3 keeps open
 _DELETE_BATCH = 1000  # DeleteObjects takes no more
 _CHUNK = 1 << 20
@@ -169,15 +167,6 @@ class S3Prefix:
                         Bucket=self.bucket, Key=self._prefix + name, Body=stream
                     )
         return self.url(name)
-
-    def put_many(self, contents: Mapping[str, bytes | Path]) -> Sequence[str]:
-        """Write objects, several at a time; return their addresses.
-
-        Raises:
-            LakeError: one cannot be written; others may have been.
-        """
-        with ThreadPoolExecutor(_UPLOADS) as pool:
-            return list(pool.map(self.put, contents.keys(), contents.values()))
 
     def delete(self, names: Sequence[str]) -> None:
         """Remove objects; those that are not there are no error.

@@ -10,18 +10,17 @@ import re
 import struct
 import sys
 import zlib
-from functools import lru_cache
+from functools import cache, lru_cache
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 Specification = dict[str, Any]
 
 _INK = "#1b1f24"
 _NO_XML = re.compile(r"[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
-# Legible on white and on near-black alike; paid and free keep their colours in every chart.
-_PALETTE = ["#3b7dd8", "#e8833a"]
-# From nearly nothing to all of it, so that the same steps show on a light and on a dark page.
-_SHADES = ["#3b7dd81a", "#3b7dd8ff"]
 # Drawn by a process before it is asked for anything: to wake the renderer and to find the fonts
 # takes as long as ten charts.
 _FIRST: Specification = {
@@ -70,30 +69,15 @@ def _draw(specification: str) -> str:
     # The charts' specifications are made without the renderer.
     import vl_convert
 
-    return str(vl_convert.vegalite_to_svg(_styled(json.loads(specification))))
+    return str(vl_convert.vegalite_to_svg({**_style(), **json.loads(specification)}))
 
 
-def _styled(specification: Specification) -> Specification:
-    ink = "currentColor"
-    axis = {"labelColor": ink, "titleColor": ink, "labelFontSize": 12, "titleFontSize": 12}
-    lines = {"gridColor": ink, "gridOpacity": 0.12, "domainColor": ink, "tickColor": ink}
-    return {
-        "width": 420,
-        "height": 190,
-        "background": None,
-        "padding": 6,
-        "autosize": {"type": "fit-x", "contains": "padding"},
-        **specification,
-        "config": {
-            "font": "sans-serif",
-            "mark": {"color": _PALETTE[0]},
-            "axis": {**axis, **lines, "domainOpacity": 0.4, "tickOpacity": 0.4},
-            "legend": {"labelColor": ink, "titleColor": ink, "labelFontSize": 12},
-            "title": {"color": ink, "anchor": "start", "fontSize": 14},
-            "view": {"stroke": None},
-            "range": {"category": _PALETTE, "heatmap": _SHADES},
-        },
-    }
+@cache
+def _style() -> Specification:
+    style: Specification = yaml.load(
+        Path(__file__).with_name("style.yaml").read_text(encoding="utf-8"), yaml.CSafeLoader
+    )
+    return style
 
 
 def _compressed(png: bytes) -> bytes:

@@ -1,21 +1,31 @@
 """What is shown of each analytics table: which queries, which charts, which numbers.
 
 The materializations in the UI and the report page are made from the same sections, so that they
-cannot tell different stories.
+cannot tell different stories. Headings, texts and charts are in charts.yaml.
 """
 
+import datetime as dt
+import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
-from sparkify_dagster.report import charts
-from sparkify_dagster.report.charts import Data, Record
-from sparkify_dagster.report.drawing import Specification
+import yaml
+
 from sparkify_dagster.tables import TABLES
 from sparkify_dagster.warehouse.base import Session
 from sparkify_dagster.warehouse.statements import section_names
 
+Record = dict[str, Any]
+Data = dict[str, list[Record]]  # rows by the name of their query
+Specification = dict[str, Any]
+
 LISTED_ROWS = 10
+# Up to this many days a line shows each day as a point; a single day would be invisible without.
+_POINT_DAYS = 62
 
 
 @dataclass(frozen=True)
@@ -25,8 +35,12 @@ class Section:
     table: str
     heading: str
     text: str
-    draw: Callable[[Data], list[Specification]]  # the first is shown in the UI
-    numbers: Callable[[Data], dict[str, Any]]  # what Dagster plots over time
+    charts: list[Specification]  # without their rows; the first is shown in the UI
+    numbers: Callable[[Data], Record]  # what Dagster plots over time
+
+    def draw(self, data: Data) -> list[Specification]:
+        """Return the charts with their rows."""
+        return [_filled(chart, data[chart["data"]["name"]]) for chart in self.charts]
 
 
 def read(session: Session, section: Section) -> Data:
@@ -34,7 +48,7 @@ def read(session: Session, section: Section) -> Data:
     names = section_names(TABLES[section.table].file)
     return {
         name.rpartition("/")[2]: [
-            {key: charts.plain(value) for key, value in row.items()} for row in session.query(name)
+            {key: _plain(value) for key, value in row.items()} for row in session.query(name)
         ]
         for name in names
         if "/report" in name
@@ -46,31 +60,45 @@ def listed(data: Data) -> list[Record]:
     return data["report"][:LISTED_ROWS]
 
 
-def _song_numbers(data: Data) -> dict[str, Any]:
-    rows = data["report"]
-    return {"top_song_plays": rows[0]["plays"]} if rows else {}
+def volume_chart(rows: list[Record]) -> Specification:
+    """Return the chart of rows with a day, its events, and the kind "usual" or "unusual"."""
+    return _filled(_FOUND["volume"], rows)
 
 
-def _artist_numbers(data: Data) -> dict[str, Any]:
-    rows = data["report"]
-    return {"top_artist_plays": rows[0]["plays"]} if rows else {}
+def _filled(chart: Specification, rows: list[Record]) -> Specification:
+    """Return a chart with the columns that it names, as all of its data goes to the renderer."""
+    named = set(re.findall(r"\w+", json.dumps(chart)))
+    values = [{name: row[name] for name in row if name in named} for row in rows]
+    points = {"point": len(rows) <= _POINT_DAYS} if chart["mark"]["type"] == "line" else {}
+    return {**chart, "data": {"values": values}, "mark": {**chart["mark"], **points}}
 
 
-def _engagement_numbers(data: Data) -> dict[str, Any]:
-    rows = data["report"]
-    if not rows:
+def _plain(value: Any) -> Any:
+    """Return a value as JSON can hold it: dates and times as ISO text, decimals as numbers."""
+    match value:
+        case dt.datetime():
+            return value.isoformat(sep=" ", timespec="milliseconds")
+        case dt.date():
+            return value.isoformat()
+        case Decimal():
+            return int(value) if value == value.to_integral_value() else float(value)
+    return value
+
+
+def _engagement_numbers(data: Data) -> Record:
+    if not data["report"]:
         return {}
+    latest, (totals,) = data["report"][0], data["report_totals"]
     shown = ("active_users", "weekly_active_users", "plays", "plays_per_session", "paid_share")
-    (totals,) = data["report_totals"]
     return {
         "total_plays": totals["plays"],
         "total_paid_plays": totals["paid_plays"],
-        "latest_day": rows[0]["day"],
-        **{f"latest_{name}": rows[0][name] for name in shown},
+        "latest_day": latest["day"],
+        **{f"latest_{name}": latest[name] for name in shown},
     }
 
 
-def _demographics_numbers(data: Data) -> dict[str, Any]:
+def _demographics_numbers(data: Data) -> Record:
     rows = data["report"]
     return {
         "locations": len({row["location"] for row in rows}),
@@ -79,18 +107,7 @@ def _demographics_numbers(data: Data) -> dict[str, Any]:
     }
 
 
-def _hours_numbers(data: Data) -> dict[str, Any]:
-    rows = data["report"]
-    if not rows:
-        return {}
-    return {
-        "busiest_weekday": rows[0]["weekday"],
-        "busiest_hour": rows[0]["hour"],
-        "busiest_hour_plays": rows[0]["plays"],
-    }
-
-
-def _change_numbers(data: Data) -> dict[str, Any]:
+def _change_numbers(data: Data) -> Record:
     (totals,) = data["report_totals"]
     waited = [
         row["days_to_upgrade"]
@@ -98,77 +115,46 @@ def _change_numbers(data: Data) -> dict[str, Any]:
         for _ in range(row["users"])
     ]
     # Of an even number, the lower of the two in the middle.
-    return {
-        **totals,
-        **({"median_days_to_upgrade": waited[(len(waited) - 1) // 2]} if waited else {}),
-    }
+    median = {"median_days_to_upgrade": waited[(len(waited) - 1) // 2]} if waited else {}
+    return totals | median
 
 
-def _coverage_numbers(data: Data) -> dict[str, Any]:
-    rows = data["report"]
-    if not rows:
+def _coverage_numbers(data: Data) -> Record:
+    if not data["report"]:
         return {}
     (totals,) = data["report_totals"]
     return {
         "matched_plays": totals["matched_plays"],
         "matched_share": round(totals["matched_plays"] / totals["plays"], 4),
-        "latest_matched_share": rows[0]["matched_share"],
+        "latest_matched_share": data["report"][0]["matched_share"],
     }
 
 
-SECTIONS: dict[str, Section] = {
-    section.table: section
-    for section in (
-        Section(
-            "daily_engagement",
-            "How much is listened to",
-            "Plays a day on the free and the paid level; users active on the day and in the seven "
-            "days that end with it; sessions, and plays in each.",
-            charts.engagement,
-            _engagement_numbers,
-        ),
-        Section(
-            "top_songs",
-            "The most played songs",
-            "By title and artist as logged, so that songs the catalogue does not have count too.",
-            charts.songs,
-            _song_numbers,
-        ),
-        Section(
-            "top_artists",
-            "The most played artists",
-            "By the name as logged.",
-            charts.artists,
-            _artist_numbers,
-        ),
-        Section(
-            "listening_hours",
-            "When songs are played",
-            "Plays by weekday and hour of the day (UTC), over all days.",
-            charts.hours,
-            _hours_numbers,
-        ),
-        Section(
-            "catalogue_coverage",
-            "How much the catalogue covers",
-            "Share of the plays whose song is in the catalogue, by day.",
-            charts.coverage,
-            _coverage_numbers,
-        ),
-        Section(
-            "listener_demographics",
-            "Who listens most",
-            "Plays by the listener's metropolitan area, gender and level at the time of the play.",
-            charts.demographics,
-            _demographics_numbers,
-        ),
-        Section(
-            "level_changes",
-            "Upgrades and downgrades",
-            "Changes between the free and the paid level, and how long after their first event "
-            "users first upgrade.",
-            charts.level_changes,
-            _change_numbers,
-        ),
-    )
+def _of_first_row(**columns: str) -> Callable[[Data], Record]:
+    """Return what takes numbers from the first row: the column by the number's name."""
+    return lambda data: {
+        name: row[column] for row in data["report"][:1] for name, column in columns.items()
+    }
+
+
+# By table; one that is not here has none.
+_NUMBERS = {
+    "daily_engagement": _engagement_numbers,
+    "top_songs": _of_first_row(top_song_plays="plays"),
+    "top_artists": _of_first_row(top_artist_plays="plays"),
+    "listening_hours": _of_first_row(
+        busiest_weekday="weekday", busiest_hour="hour", busiest_hour_plays="plays"
+    ),
+    "catalogue_coverage": _coverage_numbers,
+    "listener_demographics": _demographics_numbers,
+    "level_changes": _change_numbers,
+}
+# With the parser in C, as this is read whenever Dagster starts.
+_FOUND = yaml.load(
+    Path(__file__).with_name("charts.yaml").read_text(encoding="utf-8"), yaml.CSafeLoader
+)
+SECTIONS = {
+    name: Section(name, **shown, numbers=_NUMBERS.get(name, lambda _: {}))
+    for name, shown in _FOUND.items()
+    if name in TABLES
 }

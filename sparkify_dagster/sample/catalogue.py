@@ -4,27 +4,12 @@ Oddities of the real data sit at fixed positions, low ones first, so that a cata
 dozens of songs already has each of them.
 """
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from random import Random
 
 from sparkify_dagster.sample import draw
-from sparkify_dagster.sample.text import encode, garble
-from sparkify_dagster.sample.words import (
-    ACCENTED,
-    ADJECTIVES,
-    ADVERBS,
-    ARTIST_PATTERNS,
-    ARTIST_PLACES,
-    BROADER_PLACES,
-    ENSEMBLES,
-    MEN,
-    NOUNS,
-    SURNAMES,
-    TITLE_PATTERNS,
-    VERBS,
-    WOMEN,
-    plural,
-)
+from sparkify_dagster.sample.words import WORDS, encode, garble, plural
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 HEX = "0123456789ABCDEF"
@@ -36,8 +21,18 @@ SHARE_WITHOUT_YEAR = 0.32
 OUTSIDE_TRACKS_PER_SONG = 3
 FEWEST_OUTSIDE_TRACKS = 300
 
-ARTIST_NAMES = tuple(name for name, times in ARTIST_PATTERNS for _ in range(times))
-TITLES = tuple(title for title, times in TITLE_PATTERNS for _ in range(times))
+# What a pattern's places are filled from, in the order of the draws.
+PLACES = {
+    "noun": WORDS["nouns"],
+    "adjective": WORDS["adjectives"],
+    "other": WORDS["nouns"],
+    "verb": WORDS["verbs"],
+    "adverb": WORDS["adverbs"],
+    "accented": WORDS["accented"],
+    "first_name": WORDS["women"] + WORDS["men"],
+    "surname": WORDS["surnames"],
+    "ensemble": WORDS["ensembles"],
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +69,20 @@ class Song:
 
     def as_line(self) -> str:
         """Return the file's content: keys sorted, no final newline."""
-        fields = (
-            ("artist_id", self.artist.artist_id),
-            ("artist_latitude", self.artist.latitude),
-            ("artist_location", self.artist.location),
-            ("artist_longitude", self.artist.longitude),
-            ("artist_name", self.artist.name),
-            ("duration", self.duration / 100_000),
-            ("num_songs", 1),
-            ("song_id", self.song_id),
-            ("title", self.title),
-            ("year", self.year),
+        return encode(
+            {
+                "artist_id": self.artist.artist_id,
+                "artist_latitude": self.artist.latitude,
+                "artist_location": self.artist.location,
+                "artist_longitude": self.artist.longitude,
+                "artist_name": self.artist.name,
+                "duration": self.duration / 100_000,
+                "num_songs": 1,
+                "song_id": self.song_id,
+                "title": self.title,
+                "year": self.year,
+            }
         )
-        return "{" + ",".join(f'"{key}":{encode(value)}' for key, value in fields) + "}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +109,13 @@ def make_tracks(songs: list[Song], seed: int) -> tuple[list[Track], list[Track]]
         _track_of(song, rank, known, rng) for rank, song in enumerate(_by_popularity(songs, rng))
     ]
     count = max(FEWEST_OUTSIDE_TRACKS, OUTSIDE_TRACKS_PER_SONG * len(songs))
-    strangers = [invent_artist(rng) for _ in range(count // 3)]
+    strangers = [invent(rng, "artist_patterns") for _ in range(count // 3)]
     outside: list[Track] = []
     while len(outside) < count:
         artist = draw.one_of(rng, strangers)
         if rng.random() < 0.4:
             artist = draw.one_of(rng, songs).key[1]
-        title = invent_title(rng)
+        title = invent(rng, "title_patterns")
         if rng.random() < 0.1:
             title = draw.one_of(rng, songs).key[0]
         if len(outside) % 150 == 50:
@@ -132,30 +128,11 @@ def make_tracks(songs: list[Song], seed: int) -> tuple[list[Track], list[Track]]
     return inside, outside
 
 
-def invent_artist(rng: Random) -> str:
-    """Return a plausible name of a band or a person."""
-    return _fill(draw.one_of(rng, ARTIST_NAMES), rng)
-
-
-def invent_title(rng: Random) -> str:
-    """Return a plausible song title."""
-    return _fill(draw.one_of(rng, TITLES), rng)
-
-
-def _fill(pattern: str, rng: Random) -> str:
-    noun = draw.one_of(rng, NOUNS)
-    return pattern.format(
-        adjective=draw.one_of(rng, ADJECTIVES),
-        noun=noun,
-        nouns=plural(noun),
-        other=draw.one_of(rng, NOUNS),
-        verb=draw.one_of(rng, VERBS),
-        adverb=draw.one_of(rng, ADVERBS),
-        accented=draw.one_of(rng, ACCENTED),
-        first_name=draw.one_of(rng, WOMEN + MEN),
-        surname=draw.one_of(rng, SURNAMES),
-        ensemble=draw.one_of(rng, ENSEMBLES),
-    )
+def invent(rng: Random, patterns: str) -> str:
+    """Return a plausible name or title, by one of the patterns of that list."""
+    pattern: str = draw.one_of(rng, WORDS[patterns])
+    words = {place: draw.one_of(rng, found) for place, found in PLACES.items()}
+    return pattern.format(nouns=plural(words["noun"]), **words)
 
 
 class _Catalogue:
@@ -219,36 +196,32 @@ class _Catalogue:
         elif number % 170 == 41:
             name = self._artists[number - 3].name
         self._names.add(name)
-        place, latitude, longitude = draw.one_of(rng, ARTIST_PLACES)
-        if rng.random() < 0.65:
-            location = "" if rng.random() < 0.69 else place
-            return Artist(artist_id, name, _odd_location(number, location, rng), None, None)
-        location = place if rng.random() < 0.95 else ""
-        return Artist(
-            artist_id,
-            name,
-            _odd_location(number, location, rng),
-            latitude / 100_000,
-            longitude / 100_000,
-        )
+        place, latitude, longitude = draw.one_of(rng, WORDS["artist_places"])
+        is_located = rng.random() >= 0.65
+        known = rng.random() < 0.95 if is_located else rng.random() >= 0.69
+        location = _odd_location(number, place if known else "", rng)
+        if not is_located:
+            return Artist(artist_id, name, location, None, None)
+        return Artist(artist_id, name, location, latitude / 100_000, longitude / 100_000)
 
     def _disagreeing(self, artist: Artist, field: str) -> Artist:
         """Return the artist as another song file describes it."""
         rng = self._rng
         if field == "name":
-            guest = f"{draw.one_of(rng, WOMEN)} {draw.one_of(rng, SURNAMES)}"
+            guest = f"{draw.one_of(rng, WORDS['women'])} {draw.one_of(rng, WORDS['surnames'])}"
             return replace(artist, name=f"{artist.name} feat. {guest}")
         if field == "location":
-            other = [place for place in BROADER_PLACES if place != artist.location]
+            other = [place for place in WORDS["broader_places"] if place != artist.location]
             return replace(artist, location=draw.one_of(rng, other))
         _, latitude, longitude = draw.one_of(
-            rng, [place for place in ARTIST_PLACES if place[1] / 100_000 != artist.latitude]
+            rng,
+            [place for place in WORDS["artist_places"] if place[1] / 100_000 != artist.latitude],
         )
         return replace(artist, latitude=latitude / 100_000, longitude=longitude / 100_000)
 
     def _name(self) -> str:
         for _ in range(20):
-            name = invent_artist(self._rng)
+            name = invent(self._rng, "artist_patterns")
             if name not in self._names:
                 return name
         return f"{name} {len(self._names)}"
@@ -256,7 +229,7 @@ class _Catalogue:
     def _title(self, position: int, artist: str) -> str | int | float:
         rng = self._rng
         for _ in range(20):
-            title = _odd_title(position, invent_title(rng), rng)
+            title = _odd_title(position, invent(rng, "title_patterns"), rng)
             if (str(title), artist) not in self._keys:
                 break
         else:
@@ -271,14 +244,11 @@ class _Catalogue:
 
     def _unused(self, start: str, letters: str, middle: str, digits: str, length: int) -> str:
         """Return a new id of 18 characters in the form of the real ones."""
-        rng = self._rng
+        free = 18 - len(start) - len(middle) - length
         while True:
-            filler = "".join(
-                draw.one_of(rng, letters) for _ in range(18 - len(start) - len(middle) - length)
-            )
-            name = (
-                start + filler + middle + "".join(draw.one_of(rng, digits) for _ in range(length))
-            )
+            filler = "".join(draw.one_of(self._rng, letters) for _ in range(free))
+            number = "".join(draw.one_of(self._rng, digits) for _ in range(length))
+            name = f"{start}{filler}{middle}{number}"
             if name not in self._ids:
                 self._ids.add(name)
                 return name
@@ -295,7 +265,7 @@ def _odd_title(position: int, title: str, rng: Random) -> str | int | float:
     if position % 330 == 23:
         return f"{title} "
     if position % 500 == 26:
-        return " - ".join([title] + [invent_title(rng) for _ in range(5)])[:150].strip()
+        return " - ".join([title] + [invent(rng, "title_patterns") for _ in range(5)])[:150].strip()
     return title
 
 
@@ -337,24 +307,17 @@ def _year(rng: Random) -> int:
 def _by_popularity(songs: list[Song], rng: Random) -> list[Song]:
     """Return the songs from most to least played."""
     order = draw.mixed(rng, songs)
-    recordings: dict[tuple[str, str], int] = {}
-    for song in songs:
-        recordings[song.key] = recordings.get(song.key, 0) + 1
-
-    def is_odd(song: Song) -> bool:
-        return (
-            not isinstance(song.title, str)
-            or not isinstance(song.artist.name, str)
-            or recordings[song.key] > 1
-        )
-
+    recordings = Counter(song.key for song in songs)
     # The rarest cases are played often enough to occur in a small lake.
-    odd = [song for song in order if is_odd(song)]
-    plain = [song for song in order if not is_odd(song)]
+    rare: list[Song] = []
+    plain: list[Song] = []
+    for song in order:
+        is_text = isinstance(song.title, str) and isinstance(song.artist.name, str)
+        (plain if is_text and recordings[song.key] == 1 else rare).append(song)
     ranked: list[Song] = []
-    while odd or plain:
-        take_odd = odd and (len(ranked) % 5 == 4 or not plain)
-        ranked.append(odd.pop() if take_odd else plain.pop())
+    while rare or plain:
+        take_rare = rare and (len(ranked) % 5 == 4 or not plain)
+        ranked.append(rare.pop() if take_rare else plain.pop())
     return ranked
 
 

@@ -35,20 +35,8 @@ PAUSE_AFTER_SESSION_MS = 600_000
 SHARE_OF_SAME_TS = 0.003
 NEAR_MS = 5_000
 
-METHOD_AND_STATUS = {
-    "Home": ("GET", 200),
-    "Login": ("PUT", 307),
-    "Logout": ("PUT", 307),
-    "Help": ("GET", 200),
-    "About": ("GET", 200),
-    "Settings": ("GET", 200),
-    "Save Settings": ("PUT", 307),
-    "Upgrade": ("GET", 200),
-    "Submit Upgrade": ("PUT", 307),
-    "Downgrade": ("GET", 200),
-    "Submit Downgrade": ("PUT", 307),
-    "Error": ("GET", 404),
-}
+# Pages that do something and send the browser on; the others are looked at.
+ACTIONS = {"Login", "Logout", "Save Settings", "Submit Upgrade", "Submit Downgrade"}
 WANDERINGS = ("Home",) * 12 + ("Settings",) * 3 + ("Level",) * 3 + ("Help", "Help", "About")
 
 # ts, session id, item in session, the line up to its ts, the rest of it, and what it counts as.
@@ -249,25 +237,33 @@ class _Session:
             ts = max(ts + 400, self._song_end) + int(self._rng.random() * pause)
         self._now = ts
         self._song_end = ts + track.length_ms
-        who, item = self._identity, len(self.rows)
-        head = (
-            f'{{"artist":{track.artist},{who.auth},{who.to_item}{item}{who.to_length}'
-            f'{track.length},"level":"{self._level}"{who.location},"method":"PUT",'
-            f'"page":"NextSong"{who.to_session}{self._id},"song":{track.song},"status":200,"ts":'
-        )
         kind = MATCHED_PLAY if track.matched else PLAY
-        self.rows.append((ts, self._id, item, head, who.from_agent, kind))
+        self._append("NextSong", "PUT", 200, kind, track.artist, track.song, track.length)
 
     def _page(self, page: str) -> None:
-        method, status = METHOD_AND_STATUS[page]
         if self.rows:
             # A 307 sends the browser on at once; a person takes some seconds.
             redirected = self.rows[-1][3].endswith('"status":307,"ts":')
             self._now += 150 + int(self._rng.random() * (900 if redirected else 45_000))
+        if page in ACTIONS:
+            self._append(page, "PUT", 307)
+        else:
+            self._append(page, "GET", 404 if page == "Error" else 200)
+
+    def _append(
+        self,
+        page: str,
+        method: str,
+        status: int,
+        kind: int = NO_PLAY,
+        artist: str = "null",
+        song: str = "null",
+        length: str = "null",
+    ) -> None:
         who, item = self._identity, len(self.rows)
         head = (
-            f'{{"artist":null,{who.auth},{who.to_item}{item}{who.to_length}null,'
+            f'{{"artist":{artist},{who.auth},{who.to_item}{item}{who.to_length}{length},'
             f'"level":"{self._level}"{who.location},"method":"{method}",'
-            f'"page":"{page}"{who.to_session}{self._id},"song":null,"status":{status},"ts":'
+            f'"page":"{page}"{who.to_session}{self._id},"song":{song},"status":{status},"ts":'
         )
-        self.rows.append((self._now, self._id, item, head, who.from_agent, NO_PLAY))
+        self.rows.append((self._now, self._id, item, head, who.from_agent, kind))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sparkify_dagster.lake.jsonpaths import EVENT_KEYS
-from sparkify_dagster.sample.catalogue import Song, make_songs, make_tracks
+from sparkify_dagster.sample.catalogue import make_songs, make_tracks
 from sparkify_dagster.sample.events import Days
 from sparkify_dagster.sample.spec import SampleDataError, SampleSpec
 
@@ -129,7 +129,11 @@ def _clear(directory: Path) -> None:
 
 def _write(directory: Path, spec: SampleSpec, progress: Progress) -> None:
     songs = make_songs(spec.songs, spec.seed)
-    _write_songs(directory / SONG_FOLDER, songs, progress)
+    for song in songs:
+        path = directory / SONG_FOLDER / song.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_text(path, song.as_line())
+        progress("songs", 1)
     days = Days(spec, *make_tracks(songs, spec.seed))
     for number, lines in enumerate(days):
         day = spec.start + timedelta(days=number)
@@ -148,18 +152,6 @@ def _write(directory: Path, spec: SampleSpec, progress: Progress) -> None:
     }
     _write_text(directory / PARTIAL_MARKER, json.dumps(marker, indent=2) + "\n")
     (directory / PARTIAL_MARKER).replace(directory / MARKER)
-
-
-def _write_songs(folder: Path, songs: list[Song], progress: Progress) -> None:
-    made = ""
-    for song in songs:
-        parent = song.path.rpartition("/")[0]
-        # Songs come in the order of their folders.
-        if parent != made:
-            (folder / parent).mkdir(parents=True)
-            made = parent
-        _write_text(folder / song.path, song.as_line())
-        progress("songs", 1)
 
 
 def _write_text(path: Path, text: str) -> None:

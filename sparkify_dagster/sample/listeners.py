@@ -5,8 +5,7 @@ from random import Random
 
 from sparkify_dagster.sample import draw
 from sparkify_dagster.sample.spec import SampleSpec
-from sparkify_dagster.sample.text import encode
-from sparkify_dagster.sample.words import MEN, METRO_AREAS, SURNAMES, WOMEN
+from sparkify_dagster.sample.words import WORDS, encode
 
 DAY_MS = 86_400_000
 FIRST_USER_ID = 2
@@ -77,7 +76,8 @@ class Audience:
 
 def _name(rng: Random) -> tuple[str, str, str]:
     gender = "F" if rng.random() < 0.56 else "M"
-    return draw.one_of(rng, WOMEN if gender == "F" else MEN), draw.one_of(rng, SURNAMES), gender
+    first_name = draw.one_of(rng, WORDS["women" if gender == "F" else "men"])
+    return first_name, draw.one_of(rng, WORDS["surnames"]), gender
 
 
 def _listener(
@@ -89,11 +89,12 @@ def _listener(
     if rank > NAMESAKE_RANKS[1] and rng.random() < SHARE_OF_NEWCOMERS:
         registration = spec.start_ms + draw.whole(rng, 0, DAYS_OF_NEWCOMERS * DAY_MS)
     pays = rng.random() < (0.5 if rank < 0.2 * spec.users else 0.15)
+    area = draw.one_of(rng, WORDS["metro_areas"])
     identity = Identity(
         auth='"auth":"Logged In"',
         to_item=f'"firstName":{encode(first_name)},"gender":"{gender}","itemInSession":',
         to_length=f',"lastName":{encode(last_name)},"length":',
-        location=f',"location":{encode(draw.one_of(rng, METRO_AREAS))}',
+        location=f',"location":{encode(area)}',
         to_session=f',"registration":{registration}.0,"sessionId":',
         from_agent=f',"userAgent":{encode(_user_agent(rng))},"userId":"{user_id}"}}',
     )
@@ -104,39 +105,20 @@ def _user_agent(rng: Random) -> str:
     """Return a browser's name: Chrome's and Safari's in literal quotes, as in the real data."""
     kind = rng.random()
     if kind < 0.55:
-        system = draw.one_of(
-            rng,
-            (
-                "Windows NT 6.1; WOW64",
-                "Windows NT 6.3; WOW64",
-                "Windows NT 10.0; Win64; x64",
-                "Macintosh; Intel Mac OS X 10_13_6",
-                "Macintosh; Intel Mac OS X 10_14_0",
-                "X11; Linux x86_64",
-            ),
-        )
+        system = draw.one_of(rng, WORDS["chrome_systems"])
         version = f"{draw.whole(rng, 62, 71)}.0.{draw.whole(rng, 3200, 3580)}"
         return (
             f'"Mozilla/5.0 ({system}) AppleWebKit/537.36 (KHTML, like Gecko) '
             f'Chrome/{version}.{draw.whole(rng, 60, 140)} Safari/537.36"'
         )
     if kind < 0.70:
-        device = draw.one_of(
-            rng,
-            (
-                "iPhone; CPU iPhone OS 11_4_1 like Mac OS X",
-                "iPhone; CPU iPhone OS 12_0 like Mac OS X",
-                "iPad; CPU OS 12_1 like Mac OS X",
-            ),
-        )
+        device = draw.one_of(rng, WORDS["safari_devices"])
         return (
             f'"Mozilla/5.0 ({device}) AppleWebKit/605.1.15 (KHTML, like Gecko) '
             f'Version/{draw.whole(rng, 11, 13)}.0 Mobile/15E148 Safari/604.1"'
         )
     if kind < 0.92:
         version = f"{draw.whole(rng, 52, 64)}.0"
-        system = draw.one_of(
-            rng, ("Windows NT 6.1; WOW64", "Macintosh; Intel Mac OS X 10.13", "X11; Ubuntu; Linux")
-        )
+        system = draw.one_of(rng, WORDS["firefox_systems"])
         return f"Mozilla/5.0 ({system}; rv:{version}) Gecko/20100101 Firefox/{version}"
     return f"Mozilla/5.0 (Windows NT 6.{draw.whole(rng, 1, 4)}; Trident/7.0; rv:11.0) like Gecko"

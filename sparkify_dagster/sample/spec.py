@@ -1,7 +1,7 @@
 """What a sample lake is asked to be."""
 
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
 
 DEFAULT_START = date(2018, 11, 1)
 DEFAULT_USERS = 100
@@ -57,20 +57,12 @@ class SampleSpec:
     @property
     def start_ms(self) -> int:
         """The first instant of the lake, in milliseconds since 1970-01-01 UTC."""
-        midnight = datetime(self.start.year, self.start.month, self.start.day, tzinfo=UTC)
-        return int(midnight.timestamp()) * 1000
+        return (self.start - date(1970, 1, 1)).days * 86_400_000
 
     def as_json(self) -> dict[str, str | int]:
         """Return the arguments as `sample.json` holds them."""
-        return {
-            "start": self.start.isoformat(),
-            "end": self.end.isoformat(),
-            "days": self.days,
-            "events_per_day": self.events_per_day,
-            "songs": self.songs,
-            "users": self.users,
-            "seed": self.seed,
-        }
+        fields = asdict(self)
+        return {"start": f"{fields.pop('start')}", "end": f"{self.end}", **fields}
 
 
 def users_for(events_per_day: int) -> int:

@@ -17,10 +17,10 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from sparkify_dagster.report import charts, drawing
+from sparkify_dagster.report import drawing
 from sparkify_dagster.report.page import render_page, write_page
 from sparkify_dagster.report.renderer import Renderer
-from sparkify_dagster.report.sections import SECTIONS, read
+from sparkify_dagster.report.sections import SECTIONS, Data, read
 from sparkify_dagster.tables import in_group
 from sparkify_dagster.warehouse.duckdb.engine import DuckDBWarehouse
 from sparkify_dagster_tests.support.loads import load_all, rows_of
@@ -223,7 +223,7 @@ def test_page_is_for_phones_and_for_dark_rooms(run: SimpleNamespace) -> None:
         assert 'fill="#000"' not in drawn
 
 
-def _data(path: Path) -> dict[str, charts.Data]:
+def _data(path: Path) -> dict[str, Data]:
     warehouse = DuckDBWarehouse(path, lock_timeout=10)
     return warehouse.read(
         lambda session: {name: read(session, section) for name, section in SECTIONS.items()},
@@ -290,22 +290,30 @@ def test_a_page_that_cannot_be_made_leaves_the_former_one(
 def test_charts_of_the_real_data(real_lake: Path, renderer: Renderer, tmp_path: Path) -> None:
     load_all(real_lake, tmp_path / "w.duckdb")
     data = _data(tmp_path / "w.duckdb")
-    songs = charts.songs(data["top_songs"])[0]["data"]["values"]
-    assert songs[0]["name"] == "You're The One – Dwight Yoakam: 37 plays"
-    assert songs[0]["plays"] == 37
-    waits = charts.level_changes(data["level_changes"])[1]["data"]["values"]
-    assert sum(row["users"] for row in waits) == 7
-    people = charts.demographics(data["listener_demographics"])[1]["data"]["values"]
-    assert sum(row["plays"] for row in people) == 6820
+    said = {
+        name: [_marks(renderer.svg(chart)()) for chart in section.draw(data[name])]
+        for name, section in SECTIONS.items()
+    }
+    assert said["top_songs"][0][0] == "You're The One – Dwight Yoakam: 37 plays"
+    waits = [re.search(r"users: (\d+)", text) for text in said["level_changes"][1]]
+    assert sum(int(found[1]) for found in waits if found) == 7
+    people = [re.search(r"plays: (\d+)", text) for text in said["listener_demographics"][1]]
+    assert sum(int(found[1]) for found in people if found) == 6820
     for section in SECTIONS.values():
         for drawn in section.draw(data[section.table]):
             assert len(base64.b64decode(renderer.png(drawn)())) < MOST_BYTES
 
 
+def _marks(svg: str) -> list[str]:
+    """What a reader of the page is told of each mark."""
+    found = [attributes for _, attributes in Page(svg).tags]
+    return [str(one["aria-label"]) for one in found if one.get("aria-roledescription") == "bar"]
+
+
 def test_control_characters_of_the_logs_do_not_end_the_renderer(renderer: Renderer) -> None:
     names = [chr(code) + "It" + chr(code) + "s" for code in (*range(32), 127, 0xFFFE)]
     rows = [{"title": name, "artist_name": name, "plays": 1} for name in names]
-    assert len(renderer.png(charts.songs({"report": rows})[0])()) > 1_000
+    assert len(renderer.png(SECTIONS["top_songs"].draw({"report": rows})[0])()) > 1_000
 
 
 def test_a_chart_is_drawn_once(renderer: Renderer) -> None:
@@ -352,11 +360,15 @@ def test_a_renderer_ends_with_the_process_it_draws_for() -> None:
 
 
 @pytest.mark.parametrize("days", [[0], [0, 39], [0, 40, 400], list(range(200))])
-def test_waits_fall_into_spans_of_equal_length(days: list[int]) -> None:
+def test_waits_fall_into_spans_of_equal_length(renderer: Renderer, days: list[int]) -> None:
     rows = [{"days_to_upgrade": day, "users": 1 + day % 2} for day in days]
-    bars = charts._binned(rows)
-    assert sum(bar["users"] for bar in bars) == sum(row["users"] for row in rows)
-    assert len(bars) <= 41
-    assert len({bar["to"] - bar["days"] for bar in bars}) == 1
-    for row in rows:
-        assert sum(bar["days"] <= row["days_to_upgrade"] < bar["to"] for bar in bars) == 1
+    chart = SECTIONS["level_changes"].draw({"report_days": [], "report_time_to_upgrade": rows})[1]
+    spans = [
+        [int(number) for number in re.findall(r"\d+", text)]
+        for text in _marks(renderer.svg(chart)())
+    ]
+    assert len(spans) <= 41
+    assert len({end - start for start, end, _ in spans}) == 1
+    for start, end, users in spans:
+        assert users == sum(row["users"] for row in rows if start <= row["days_to_upgrade"] < end)
+    assert sum(users for *_, users in spans) == sum(row["users"] for row in rows)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sparkify_dagster.lake.base import SourceFile
+from sparkify_dagster.lake.batches import batches as by_size
 from sparkify_dagster.warehouse.base import CopyResult, CopySource, CopyStep, Session
 from sparkify_dagster.warehouse.duckdb.copy_found import Found
 from sparkify_dagster.warehouse.duckdb.copy_lines import load_lines
@@ -47,7 +48,9 @@ def batches(source: CopySource, folder: Path) -> Iterator[list[Text]]:
                 yield [Text(part.path.name, part.path, part.line_count, part.origins)]
         return
     fetched = folder / "fetched"
-    for files in _batches_of([file for file in source.files if file.size]):
+    for files in by_size(
+        (file for file in source.files if file.size), _unpacked_size, _BATCH_BYTES
+    ):
         paths = source.lake.local_paths(files, fetched)
         yield [
             Text(file.name, path, file.line_count) for file, path in zip(files, paths, strict=True)
@@ -55,15 +58,5 @@ def batches(source: CopySource, folder: Path) -> Iterator[list[Text]]:
         shutil.rmtree(fetched, ignore_errors=True)
 
 
-def _batches_of(files: list[SourceFile]) -> Iterator[list[SourceFile]]:
-    batch: list[SourceFile] = []
-    room = _BATCH_BYTES
-    for file in files:
-        size = file.size * (_PACKED if file.name.endswith(".gz") else 1)
-        if batch and size > room:
-            yield batch
-            batch, room = [], _BATCH_BYTES
-        batch.append(file)
-        room -= size
-    if batch:
-        yield batch
+def _unpacked_size(file: SourceFile) -> int:
+    return file.size * (_PACKED if file.name.endswith(".gz") else 1)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sparkify_dagster.lake.objects import chunks, count_filled_lines, squeeze
 from sparkify_dagster.warehouse.base import Session
-from sparkify_dagster.warehouse.duckdb.copy_found import Found
+from sparkify_dagster.warehouse.duckdb.copy_found import Found, take_keys
 from sparkify_dagster.warehouse.duckdb.copy_rules import (
     FIRST_MOMENT,
     INTEGERS,
@@ -67,7 +67,7 @@ def load_lines(
         session.run(
             f"CREATE TEMP VIEW {plan.landing} AS "
             f"SELECT {stamped(plan, [text.name for text in plain])} FROM landed "
-            f"WHERE file IN ({', '.join(map(str, right))})"
+            f"WHERE {_chosen(right)}"
         )
         found.rows += session.execute(plan.insert)
         session.run(f"DROP VIEW {plan.landing}")
@@ -153,41 +153,24 @@ def _take_keys(
     found: Found,
 ) -> None:
     """Take in which keys are new, and which are missing in how many objects of which file."""
-    known = set(plan.known_keys)
     of_file = texts[0].origins is None
-    name = f"{names([text.name for text in texts])}[file + 1]" if of_file else "source_file"
-    chosen = f"file IN ({', '.join(map(str, right))})"
-    several = "true" if of_file else f"source_file IN (SELECT unnest({names(list(found.totals))}))"
-    used = session.run(f"SELECT DISTINCT shape FROM landed WHERE {chosen}")
-    for (shape,) in used:
-        keys = set() if shape is None else set(shapes[shape])
-        found.unknown_keys |= keys - known
-        if shape is not None and not known <= keys:
-            counts = session.run(
-                f"SELECT {name}, count(*) FROM landed "
-                f"WHERE {chosen} AND {several} AND shape = {shape} GROUP BY 1"
-            )
-            for file, count in counts:
-                for key in known - keys:
-                    found.add_lacking(file, key, count)
-    if any(shape is None for (shape,) in used):
-        others = f"FROM landed WHERE {chosen} AND shape IS NULL"
-        unknown = session.run(
-            f"SELECT DISTINCT key FROM (SELECT unnest(keys) AS key {others}) "
-            f"WHERE NOT list_contains({names(list(known))}, key)"
-        )
-        found.unknown_keys.update(key for (key,) in unknown)
-        lacking = ", ".join(
-            f"count(*) FILTER (NOT list_contains(keys, {literal(key)}))" for key in known
-        )
-        rows = session.run(f"SELECT {name}, {lacking} {others} AND {several} GROUP BY 1")
-        for file, *each in rows:
-            for key, count in zip(known, each, strict=True):
-                found.add_lacking(file, key, count)
+    # Of a part's files, those of one object cannot lack a key in all of several.
+    several = f"source_file IN (SELECT unnest(CAST({names(list(found.totals))} AS VARCHAR[])))"
+    name = (
+        f"{names([text.name for text in texts])}[file + 1]"
+        if of_file
+        else (f"CASE WHEN {several} THEN source_file END")
+    )
+    kinds = f"SELECT {name} AS name, shape, keys FROM landed WHERE {_chosen(right)}"
+    take_keys(session, plan, kinds, shapes, found)
     for file in right if of_file else ():
         text = texts[file]
         if found.lacks_keys(text.name):
             found.last_lines[text.name] = max(line for _, line, _ in text.objects())
+
+
+def _chosen(files: Sequence[int]) -> str:
+    return f"file IN ({', '.join(map(str, files))})"
 
 
 def _select(plan: Plan, texts: Sequence[Text], shapes: Sequence[Sequence[str]]) -> str:

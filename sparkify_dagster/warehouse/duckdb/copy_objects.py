@@ -1,13 +1,14 @@
 """COPY with a look at every object of a file: it is loaded, or its bad lines are named."""
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from sparkify_dagster.lake.batches import batches
 from sparkify_dagster.lake.combine import without_prefix
 from sparkify_dagster.warehouse.base import BadLine, Session
-from sparkify_dagster.warehouse.duckdb.copy_found import Found
+from sparkify_dagster.warehouse.duckdb.copy_found import Found, take_keys
 from sparkify_dagster.warehouse.duckdb.copy_rules import (
     FIRST_MOMENT,
     LAST_MOMENT,
@@ -41,7 +42,7 @@ def load_objects(session: Session, plan: Plan, text: Text, folder: Path, found: 
     # One object of 4 MB takes more than a load may have elsewhere; the chunks bound the rest.
     ((limit,),) = session.run("SELECT current_setting('memory_limit')")
     session.run("RESET memory_limit")
-    for objects in _chunks(text):
+    for objects in batches(text.objects(), _spooled_size, _CHUNK_BYTES):
         files = _spool(objects, folder / "spool.csv")
         _check(session, plan, folder / "spool.csv")
         _take_bad_lines(session, files, found)
@@ -73,10 +74,10 @@ def _check(session: Session, plan: Plan, spool: Path) -> None:
     )
     checked = [_checked(column) for column in plan.columns]
     values = ", ".join(
-        f'{item.value} AS "{column.name}"'
-        for column, item in zip(plan.columns, checked, strict=True)
+        f'{value} AS "{column.name}"'
+        for column, (value, _) in zip(plan.columns, checked, strict=True)
     )
-    faults = ", ".join([_KEY_TWICE, *(item.fault for item in checked)])
+    faults = ", ".join([_KEY_TWICE, *(fault for _, fault in checked)])
     session.run(
         "CREATE TEMP TABLE checked AS SELECT file, line, malformed, "
         "CASE WHEN malformed IS NOT NULL THEN text END AS bad, json_keys(object) AS keys, "
@@ -86,13 +87,8 @@ def _check(session: Session, plan: Plan, spool: Path) -> None:
     )
 
 
-@dataclass(frozen=True)
-class _Checked:
-    value: str
-    fault: str
-
-
-def _checked(column: CopiedColumn) -> _Checked:
+def _checked(column: CopiedColumn) -> tuple[str, str]:
+    """Return what gives a column's value, and what tells its fault."""
     path = literal(column.path)
     text = f"json_extract_string(object, {path})"
     kind = f"json_type(object, {path})"
@@ -154,7 +150,7 @@ def _checked(column: CopiedColumn) -> _Checked:
     ]
     if column.required:
         faults.append(fault(missing, "a value is required"))
-    return _Checked(value, f"CASE {' '.join(faults)} END")
+    return value, f"CASE {' '.join(faults)} END"
 
 
 def _indexed(column: CopiedColumn) -> list[tuple[str, str]]:
@@ -167,18 +163,8 @@ def _indexed(column: CopiedColumn) -> list[tuple[str, str]]:
     ]
 
 
-def _chunks(text: Text) -> Iterator[list[tuple[str, int, bytes]]]:
-    """Yield objects, so many at a time that what is made of them fits into memory."""
-    chunk: list[tuple[str, int, bytes]] = []
-    room = _CHUNK_BYTES
-    for found in text.objects():
-        chunk.append(found)
-        room -= len(found[2]) + _RECORD_BYTES
-        if room <= 0:
-            yield chunk
-            chunk, room = [], _CHUNK_BYTES
-    if chunk:
-        yield chunk
+def _spooled_size(found: tuple[str, int, bytes]) -> int:
+    return len(found[2]) + _RECORD_BYTES
 
 
 def _spool(objects: Sequence[tuple[str, int, bytes]], path: Path) -> list[str]:
@@ -252,23 +238,14 @@ def _take_bad_lines(session: Session, files: Sequence[str], found: Found) -> Non
 def _take_keys(
     session: Session, plan: Plan, text: Text, files: Sequence[str], found: Found
 ) -> None:
-    keys = plan.known_keys
-    lacking = ", ".join(
-        f"count(*) FILTER (NOT list_contains(keys, {literal(key)}))" for key in keys
-    )
+    kinds = f"SELECT {names(files)}[file + 1] AS name, NULL AS shape, keys FROM checked"
+    take_keys(session, plan, kinds, [], found)
     rows = session.run(
-        f"SELECT file, count(*), count(malformed), max(line), {lacking} FROM checked GROUP BY file"
+        "SELECT file, count(*), count(malformed), max(line) FROM checked GROUP BY file"
     )
-    for file, count, malformed, last, *counts in rows:
+    for file, count, malformed, last in rows:
         name = files[file]
         found.add_malformed(name, malformed)
-        for key, lacks in zip(keys, counts, strict=True):
-            found.add_lacking(name, key, lacks)
         if text.origins is None:
             found.totals[name] += count
             found.last_lines[name] = last
-    unknown = session.run(
-        "SELECT DISTINCT key FROM (SELECT unnest(keys) AS key FROM checked) "
-        f"WHERE NOT list_contains({names(keys)}, key)"
-    )
-    found.unknown_keys.update(key for (key,) in unknown)

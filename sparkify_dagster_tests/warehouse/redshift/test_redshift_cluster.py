@@ -87,13 +87,9 @@ class ClusterBucket:
         self._objects.put(f"lake/{name}", content)
 
     def put_folder(self, folder: Path) -> None:
-        self._objects.put_many(
-            {
-                f"lake/{path.relative_to(folder).as_posix()}": path
-                for path in sorted(folder.rglob("*.*"))
-                if path.is_file()
-            }
-        )
+        for path in sorted(folder.rglob("*.*")):
+            if path.is_file():
+                self._objects.put(f"lake/{path.relative_to(folder).as_posix()}", path)
 
     def remove(self, name: str) -> None:
         self._objects.delete([f"lake/{name}"])

@@ -1,4 +1,4 @@
-"""The analysts' questions: tables summed up from the star, each with its chart, and the report."""
+"""The tables that SQL builds from others, those of the analysts with a chart, and the report."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +11,10 @@ from sparkify_dagster.assets.common import (
     load_table,
     materialized,
 )
-from sparkify_dagster.assets.star import how
 from sparkify_dagster.loading.refresh import RefreshResult, refresh
 from sparkify_dagster.presentation import asset_key, failure
 from sparkify_dagster.report import report_path
-from sparkify_dagster.report.charts import Data
-from sparkify_dagster.report.sections import SECTIONS, Section, listed, read
+from sparkify_dagster.report.sections import SECTIONS, Data, Section, listed, read
 from sparkify_dagster.resources import RendererResource, WarehouseResource
 from sparkify_dagster.settings import Settings
 from sparkify_dagster.table import Table
@@ -28,24 +26,24 @@ if TYPE_CHECKING:
     from sparkify_dagster.report.renderer import Renderer
 
 
-def build_analytics_asset(table: Table, settings: Settings) -> dg.AssetsDefinition:
-    """Return the asset of one analytics table, which shows what is in it."""
+def build_table_asset(table: Table, settings: Settings) -> dg.AssetsDefinition:
+    """Return the asset of one table that SQL builds from others; of some it shows what is in it."""
     section = SECTIONS.get(table.name)
 
-    @dg.asset(**asset_arguments(table, settings))
-    def table_asset(
-        context: dg.AssetExecutionContext,
-        config: LoadConfig,
-        warehouse: WarehouseResource,
-        renderer: RendererResource,
-    ) -> dg.MaterializeResult:
+    @dg.asset(
+        **asset_arguments(table, settings),
+        required_resource_keys={"warehouse", "renderer"} if section else {"warehouse"},
+    )
+    def table_asset(context: dg.AssetExecutionContext, config: LoadConfig) -> dg.MaterializeResult:
         def load(session: Session) -> tuple[RefreshResult, Data]:
             result = refresh(session, table, config.full_refresh, context.run.run_id)
             return result, read(session, section) if section else {}
 
-        (result, data), metadata = load_table(context, warehouse.open(), table, load)
-        shown = show(section, data, renderer.open()) if section else {}
-        return materialized(result, {**shown, **metadata, "load": how(result)})
+        warehouse = context.resources.warehouse.open()
+        (result, data), metadata = load_table(context, warehouse, table, load)
+        shown = show(section, data, context.resources.renderer.open()) if section else {}
+        how = "rebuilt" if result.is_full else "updated" if result.changed else "unchanged"
+        return materialized(result, {**shown, **metadata, "load": how})
 
     return table_asset
 
