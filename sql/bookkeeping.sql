@@ -88,13 +88,27 @@ FROM information_schema.tables
 WHERE table_schema IN ('staging', 'analytics');
 
 -- name: ledger
+-- A row for each load whose changes are remembered, one for a table without any.
 SELECT
-    table_name,
-    definition,
-    version,
-    load_id,
-    full_load_id
-FROM staging.ledger;
+    ledger.table_name,
+    ledger.definition,
+    ledger.version,
+    ledger.load_id,
+    ledger.full_load_id,
+    changes.load_id AS changed_by,
+    changes.first_day,
+    changes.last_day
+FROM staging.ledger AS ledger
+LEFT JOIN (
+    SELECT
+        table_name,
+        load_id,
+        MIN(changed_day) AS first_day,
+        MAX(changed_day) AS last_day
+    FROM staging.load_changes
+    GROUP BY table_name, load_id
+) AS changes
+    ON SPLIT_PART(ledger.table_name, '.', 2) = changes.table_name;
 
 -- name: former_versions
 -- The ledger's predecessor: what an older version of the platform had created.
@@ -107,9 +121,9 @@ FROM staging.table_versions;
 -- After reset_warehouse the next load has the next number, as if nothing had been dropped.
 UPDATE staging.ledger SET load_id = :last_load_id, full_load_id = :last_load_id;
 
--- name: forget_table
+-- name: forget_tables
 DELETE FROM staging.ledger
-WHERE table_name = :table_name;
+WHERE table_name IN (:table_names);
 
 -- name: record_load
 UPDATE staging.ledger
@@ -175,17 +189,6 @@ WHERE table_name = :table_name;
 -- name: forget_lake
 DELETE FROM staging.lakes
 WHERE table_name = :table_name;
-
--- name: event_files
--- The event files that were loaded, and the rows that they gave.
-SELECT
-    file_name,
-    file_day,
-    size_bytes,
-    version,
-    row_count
-FROM staging.loaded_files
-WHERE table_name = 'staging_events';
 
 -- name: files_of_load
 -- The files that a load reads, as the lake lists them; and those whose former rows it takes out:

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from sparkify_dagster.lake.base import LakeError
 from sparkify_dagster.lineage import read_lineage
+from sparkify_dagster.loading.ledger import first_rows
 from sparkify_dagster.loading.refresh import RefreshResult
 from sparkify_dagster.loading.removals import EVERYTHING
 from sparkify_dagster.loading.staging import StagingResult
@@ -154,12 +155,10 @@ def materialized(
 
 def _describe(session: Session, table: Table) -> dict[str, Any]:
     """Return row count and preview of a table as it now is."""
-    name = table.qualified_name
-    count = session.run(f"SELECT COUNT(*) FROM {name}")[0][0]  # noqa: S608
+    count, rows = first_rows(session, table, PREVIEW_ROWS)
     columns = tuple(column.name for column in table.columns)
-    rows = session.run(f"SELECT {', '.join(columns)} FROM {name} LIMIT {PREVIEW_ROWS}")  # noqa: S608
     preview = [tuple(map(shown, columns, row)) for row in rows]
     return {
-        "dagster/row_count": int(count),
+        "dagster/row_count": count,
         "preview": dg.MetadataValue.md(markdown_table(columns, preview)),
     }

@@ -23,12 +23,17 @@ from sparkify_dagster.loading.days import (
     has_ended,
     is_late,
     newest_day,
-    read_days,
     unusual_days,
+    what_became,
 )
 from sparkify_dagster.loading.removals import describe
-from sparkify_dagster.loading.schema import prepare
-from sparkify_dagster.loading.staging import StagingResult, load_events, load_songs
+from sparkify_dagster.loading.staging import (
+    StagingResult,
+    known_files,
+    load_events,
+    load_songs,
+    open_books,
+)
 from sparkify_dagster.presentation import asset_key
 from sparkify_dagster.report.sections import volume_chart
 from sparkify_dagster.resources import LakeResource, RendererResource, WarehouseResource
@@ -77,9 +82,9 @@ def build_staging_events(settings: Settings) -> dg.AssetsDefinition:
             listed = source.list_events()
             in_lake = {file.day for file in listed if file.day}
             days = parse_days(config.days, in_lake) if config.days.strip() else None
-            ledger = prepare(session)
+            books = open_books(session, STAGING_EVENTS)
             before.clear()
-            before.update(read_days(session, listed))
+            before.update(what_became(listed, books.known))
             result = load_events(
                 session,
                 source,
@@ -88,9 +93,9 @@ def build_staging_events(settings: Settings) -> dg.AssetsDefinition:
                 settings.copy_max_errors,
                 context.run.run_id,
                 config.removal_limit(settings),
-                ledger,
+                books,
             )
-            return result, read_days(session, listed)
+            return result, what_became(listed, known_files(session, STAGING_EVENTS))
 
         try:
             (result, days), metadata = load_table(context, warehouse.open(), STAGING_EVENTS, load)

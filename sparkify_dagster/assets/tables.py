@@ -14,7 +14,7 @@ from sparkify_dagster.assets.common import (
 from sparkify_dagster.loading.refresh import RefreshResult, refresh
 from sparkify_dagster.presentation import asset_key, failure
 from sparkify_dagster.report import report_path
-from sparkify_dagster.report.sections import SECTIONS, Data, Section, listed, read
+from sparkify_dagster.report.sections import SECTIONS, Data, Section, listed, read, read_all
 from sparkify_dagster.resources import RendererResource, WarehouseResource
 from sparkify_dagster.settings import Settings
 from sparkify_dagster.table import Table
@@ -96,7 +96,7 @@ def build_report(settings: Settings) -> dg.AssetsDefinition:
         path = report_path(warehouse.settings())
         try:
             data = warehouse.open().read(
-                lambda session: {name: read(session, part) for name, part in SECTIONS.items()},
+                read_all,
                 f"{context.run.job_name}/listening_report",
                 context.run.run_id,
             )

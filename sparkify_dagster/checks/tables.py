@@ -7,7 +7,13 @@ from typing import Any
 import dagster as dg
 
 from sparkify_dagster.loading.findings import Findings, find, remedy
-from sparkify_dagster.loading.ledger import EVERY_DAY, Span, latest_span, read_ledger
+from sparkify_dagster.loading.ledger import (
+    EVERY_DAY,
+    Span,
+    latest_span,
+    read_ledger,
+    row_count,
+)
 from sparkify_dagster.presentation import asset_key, failure, shown
 from sparkify_dagster.resources import WarehouseResource
 from sparkify_dagster.settings import Settings
@@ -49,10 +55,9 @@ def query_numbers(session: Session, table: Table, along_with_load: bool) -> Numb
 def _changed_days(session: Session, table: Table) -> Span:
     """Return the days that the latest load of a large table changed; of a small one, all."""
     entry = read_ledger(session).of(table)
-    if entry.is_full:
+    if entry.is_full or row_count(session, table) <= WHOLE_TABLE_ROWS:
         return EVERY_DAY
-    count = int(session.run(f"SELECT COUNT(*) FROM {table.qualified_name}")[0][0])  # noqa: S608
-    return EVERY_DAY if count <= WHOLE_TABLE_ROWS else latest_span(session, table, entry.load_id)
+    return latest_span(session, table, entry.load_id)
 
 
 def build_checks(table: Table, settings: Settings) -> dg.AssetChecksDefinition:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from sparkify_dagster.lake.base import SourceFile
-from sparkify_dagster.warehouse.base import Session
+from sparkify_dagster.loading.plan import Known
 
 NEW, CHANGED, LOADED, GONE = "new", "changed", "loaded", "gone"
 
@@ -42,17 +42,17 @@ class Unusual:
     weeks: int  # that it is the median of
 
 
-def read_days(session: Session, listed: Iterable[SourceFile]) -> dict[dt.date, Day]:
+def what_became(listed: Iterable[SourceFile], known: Known) -> dict[dt.date, Day]:
     """Return what has become of each day that the lake holds or the warehouse was loaded from."""
     in_lake, in_warehouse = defaultdict(set), defaultdict(set)
     rows: dict[dt.date, int] = defaultdict(int)
     for file in listed:
         if file.day:
             in_lake[file.day].add((file.name, file.size, file.version))
-    for row in session.query("bookkeeping/event_files"):
-        day = row["file_day"]
-        in_warehouse[day].add((row["file_name"], int(row["size_bytes"]), row["version"]))
-        rows[day] += int(row["row_count"])
+    for name, old in known.items():
+        if old.day:
+            in_warehouse[old.day].add((name, old.size, old.version))
+            rows[old.day] += old.rows
     return {
         day: Day(_state(in_lake.get(day), in_warehouse.get(day)), rows.get(day, 0))
         for day in sorted(in_lake.keys() | in_warehouse.keys())

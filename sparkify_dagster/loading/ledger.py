@@ -6,11 +6,13 @@ behind if one of its sources has a higher load number than itself.
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from sparkify_dagster.table import Table
 from sparkify_dagster.tables import readers
-from sparkify_dagster.warehouse.base import Session
+from sparkify_dagster.warehouse.base import Row, Session
+
+_LEDGER = ("ledger", "")
 
 
 @dataclass(frozen=True)
@@ -28,11 +30,23 @@ class Entry:
         return self.load_id == self.full_load_id
 
 
+@dataclass(frozen=True)
+class Span:
+    """The days from the first to the last that a load changed; None where it changed no days."""
+
+    first_day: dt.date | None
+    last_day: dt.date | None
+
+
+EVERY_DAY = Span(dt.date.min, dt.date.max)
+
+
 @dataclass
 class Ledger:
-    """All entries, by schema.table."""
+    """All entries, by schema.table, and the days that loads changed, by schema.table and load."""
 
     entries: dict[str, Entry]
+    changes: dict[tuple[str, int], Span] = field(default_factory=dict)
 
     @property
     def next_id(self) -> int:
@@ -55,17 +69,31 @@ class Ledger:
         """Tell whether a source was built anew since the table's latest load."""
         return any(self.of(source).full_load_id > self.of(table).load_id for source in sources)
 
+    def changed_since(self, load_id: int, sources: Sequence[Table]) -> Span:
+        """Return the days that loads of sources after a load changed."""
+        names = {source.qualified_name for source in sources}
+        spans = [
+            span for (name, by), span in self.changes.items() if name in names and by > load_id
+        ]
+        first_days = [span.first_day for span in spans if span.first_day]
+        last_days = [span.last_day for span in spans if span.last_day]
+        return Span(min(first_days, default=None), max(last_days, default=None))
+
 
 def read_ledger(session: Session) -> Ledger:
-    """Return the ledger as it is."""
-    return Ledger(
-        {
-            row["table_name"]: Entry(
+    """Return the ledger as it is; what the run knows of it will do where nothing is written."""
+    if session.has_turn or _LEDGER not in session.kept:
+        ledger = session.kept[_LEDGER] = Ledger({})
+        for row in session.query("bookkeeping/ledger"):
+            name = row["table_name"]
+            ledger.entries[name] = Entry(
                 row["definition"], row["version"], int(row["load_id"]), int(row["full_load_id"])
             )
-            for row in session.query("bookkeeping/ledger")
-        }
-    )
+            if row["changed_by"] is not None:
+                span = Span(row["first_day"], row["last_day"])
+                ledger.changes[name, int(row["changed_by"])] = span
+    found: Ledger = session.kept[_LEDGER]
+    return found
 
 
 def record_load(
@@ -78,34 +106,53 @@ def record_load(
         # A reader that was never loaded starts afresh.
         loads = (ledger.of(reader).load_id for reader in readers(table.name))
         taken_in = min((number for number in loads if number), default=taken_in)
-    session.execute("bookkeeping/forget_changes", table_name=table.name, taken_in=taken_in)
+    name = table.qualified_name
+    if any(changed == name and by <= taken_in for changed, by in ledger.changes):
+        session.execute("bookkeeping/forget_changes", table_name=table.name, taken_in=taken_in)
+    full_load_id = load_id if is_full else ledger.of(table).full_load_id
     session.execute(
         "bookkeeping/record_load",
-        table_name=table.qualified_name,
+        table_name=name,
         version=version,
         load_id=load_id,
-        full_load_id=load_id if is_full else ledger.of(table).full_load_id,
+        full_load_id=full_load_id,
         run_id=run_id,
         loaded_at=utc_now(),
     )
+    ledger.entries[name] = replace(
+        ledger.of(table), version=version, load_id=load_id, full_load_id=full_load_id
+    )
+    for key in [key for key in session.kept if key[1] == table.name]:
+        del session.kept[key]
     return load_id
-
-
-@dataclass(frozen=True)
-class Span:
-    """The days from the first to the last that a load changed; None where it changed no days."""
-
-    first_day: dt.date | None
-    last_day: dt.date | None
-
-
-EVERY_DAY = Span(dt.date.min, dt.date.max)
 
 
 def latest_span(session: Session, table: Table, load_id: int) -> Span:
     """Return the days that a load of a table changed."""
-    (row,) = session.query("bookkeeping/latest_span", table_name=table.name, load_id=load_id)
-    return Span(**row)
+    key = (f"days of load {load_id}", table.name)
+    if key not in session.kept:
+        (row,) = session.query("bookkeeping/latest_span", table_name=table.name, load_id=load_id)
+        session.kept[key] = Span(**row)
+    found: Span = session.kept[key]
+    return found
+
+
+def first_rows(session: Session, table: Table, limit: int) -> tuple[int, list[Row]]:
+    """Return the number of rows of a table, and the first of them."""
+    name, columns = table.qualified_name, ", ".join(column.name for column in table.columns)
+    rows = session.run(
+        f"SELECT {columns}, (SELECT COUNT(*) FROM {name}) FROM {name} LIMIT {limit}"  # noqa: S608
+    )
+    count = session.kept["rows", table.name] = int(rows[0][-1]) if rows else 0
+    return count, [row[:-1] for row in rows]
+
+
+def row_count(session: Session, table: Table) -> int:
+    """Return the number of rows of a table; one that the run has counted is not counted again."""
+    if ("rows", table.name) not in session.kept:
+        first_rows(session, table, 1)
+    count: int = session.kept["rows", table.name]
+    return count
 
 
 def utc_now() -> dt.datetime:

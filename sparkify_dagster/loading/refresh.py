@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sparkify_dagster.loading.ledger import Span, record_load
+from sparkify_dagster.loading.ledger import Ledger, Span, record_load
 from sparkify_dagster.loading.schema import prepare
 from sparkify_dagster.loading.version import read_version
 from sparkify_dagster.table import Table
@@ -36,7 +36,7 @@ def refresh(session: Session, table: Table, full_refresh: bool, run_id: str) -> 
     is_full = full_refresh or entry.version != version or ledger.starts_afresh(table, upstream)
     if not is_full and not ledger.is_behind(table, upstream):
         return RefreshResult(is_full=False, changed=False, load_id=entry.load_id)
-    span = _make_pending(session, table, is_full, entry.load_id)
+    span = _make_pending(session, table, is_full, ledger)
     places = {"load_id": ledger.next_id, "first_day": span.first_day, "last_day": span.last_day}
     changes = None if is_full else table.section("changes")
     # What leaves is noted before the rows are exchanged, what comes after.
@@ -53,15 +53,17 @@ def empty(session: Session, table: Table) -> None:
         session.run(f"DELETE FROM {stored}")  # noqa: S608 - own names
 
 
-def _make_pending(session: Session, table: Table, is_full: bool, load_id: int) -> Span:
+def _make_pending(session: Session, table: Table, is_full: bool, ledger: Ledger) -> Span:
     """Create the temporary table `pending`: what changed upstream; return its days."""
+    upstream, load_id = sources(table), ledger.of(table).load_id
     # Written as a list, which is never empty: no source has an empty name.
-    names = ("", *(source.name for source in sources(table) if not is_full))
+    names = ("", *(source.name for source in upstream if not is_full))
     session.execute("bookkeeping/pending", sources=names, load_id=load_id)
-    if is_full:
-        empty(session, table)
-        for source in sources(table):
-            if everything := source.section("all_changes"):
-                session.execute(everything)
+    if not is_full:
+        return ledger.changed_since(load_id, upstream)
+    empty(session, table)
+    for source in upstream:
+        if everything := source.section("all_changes"):
+            session.execute(everything)
     (row,) = session.query("bookkeeping/pending_span")
     return Span(**row)

@@ -5,7 +5,6 @@ import logging
 
 from sparkify_dagster.loading.ledger import Entry, Ledger, read_ledger
 from sparkify_dagster.loading.version import views
-from sparkify_dagster.table import Table
 from sparkify_dagster.tables import TABLES
 from sparkify_dagster.warehouse.base import Session, WarehouseError
 from sparkify_dagster.warehouse.columns import Column, created_name, read_columns
@@ -14,6 +13,7 @@ from sparkify_dagster.warehouse.statements import read_statement, section_names
 _log = logging.getLogger(__name__)
 
 LOCK = "bookkeeping/create_load_lock"
+_RELATIONS = ("relations", "")
 # What an older version of the platform kept instead of the ledger.
 _FORMER = ("staging.table_versions", "staging.loads", "staging.loads_seen")
 
@@ -29,7 +29,7 @@ def prepare(session: Session) -> Ledger:
     Raises:
         WarehouseError: a table differs from its definition in a way that needs a decision.
     """
-    existing = {
+    existing = session.kept.pop(_RELATIONS, None) or {
         row["relation_name"]: row["table_type"] for row in session.query("bookkeeping/relations")
     }
     if "staging.ledger" not in existing:
@@ -38,13 +38,21 @@ def prepare(session: Session) -> Ledger:
         if _FORMER[0] in existing:
             _bring_over(session, existing)
     ledger = read_ledger(session)
+    before = dict(ledger.entries)
     migrated = False
     for table in TABLES.values():
         made = [_prepare_table(session, statement, ledger, existing) for statement in table.creates]
         migrated |= any(made)
         if any(made) and table.qualified_name in ledger.entries:
-            _build_anew(session, ledger, table)
+            # Its next load is a full one, as one of its tables is new or has changed.
+            _define(ledger, table.qualified_name, ledger.of(table).definition, version=None)
     _prepare_views(session, ledger, existing, replace=migrated)
+    defined = {n: entry for n, entry in ledger.entries.items() if entry != before.get(n)}
+    if defined:
+        session.execute("bookkeeping/forget_tables", table_names=tuple(defined))
+        _write_down(session, defined)
+    else:
+        session.kept[_RELATIONS] = existing
     return ledger
 
 
@@ -56,6 +64,7 @@ def reset(session: Session) -> None:
     """
     existing = {row["relation_name"] for row in session.query("bookkeeping/relations")}
     last = read_ledger(session).next_id - 1 if "staging.ledger" in existing else 0
+    session.kept.clear()
     for view in reversed(views()):
         session.run(f"DROP VIEW IF EXISTS {created_name(view)} CASCADE")
     tables = [statement for table in TABLES.values() for statement in table.creates]
@@ -64,12 +73,7 @@ def reset(session: Session) -> None:
             session.run(f"DROP TABLE IF EXISTS {created_name(statement)} CASCADE")
     prepare(session)
     session.execute("bookkeeping/number_on", last_load_id=last)
-
-
-def _build_anew(session: Session, ledger: Ledger, table: Table) -> None:
-    """Let the next load of a table be a full one, as one of its tables is new or has changed."""
-    entry = ledger.of(table)
-    _define(session, ledger, table.qualified_name, entry.definition, version=None)
+    session.kept.clear()
 
 
 def _bring_over(session: Session, existing: dict[str, str]) -> None:
@@ -79,18 +83,19 @@ def _bring_over(session: Session, existing: dict[str, str]) -> None:
         "again, and every table built anew."
     )
     rows = session.query("bookkeeping/former_versions")
-    _write_down(session, {row["table_name"]: row["column_list"] for row in rows})
+    _write_down(session, {r["table_name"]: Entry(r["column_list"], None, 0, 0) for r in rows})
     session.run("DELETE FROM staging.load_changes")
     for name in _FORMER:
         if existing.pop(name, None):
             session.run(f"DROP TABLE {name}")
 
 
-def _write_down(session: Session, definitions: dict[str, str]) -> None:
+def _write_down(session: Session, entries: dict[str, Entry]) -> None:
+    columns = ("definition", "version", "load_id", "full_load_id")
     session.insert(
         "staging.ledger",
-        ("table_name", "definition", "load_id", "full_load_id"),
-        [(name, definition, 0, 0) for name, definition in definitions.items()],
+        ("table_name", *columns),
+        [(name, *(getattr(one, column) for column in columns)) for name, one in entries.items()],
     )
 
 
@@ -117,7 +122,7 @@ def _prepare_table(
             session.run(f"ALTER TABLE {name} ADD COLUMN {column.name} {column.type}")
     else:
         session.execute(statement)
-    _define(session, ledger, name, wanted, version=None)
+    _define(ledger, name, wanted, version=None)
     return True
 
 
@@ -141,21 +146,13 @@ def _prepare_views(
     for view, definition in wanted.items():
         session.execute(view)
         entry = ledger.entries.get(created_name(view))
-        _define(session, ledger, created_name(view), definition, entry.version if entry else None)
+        _define(ledger, created_name(view), definition, entry.version if entry else None)
 
 
-def _define(
-    session: Session, ledger: Ledger, name: str, definition: str, version: str | None
-) -> None:
-    """Write down what a table or view now is; without a version its next load is a full one."""
+def _define(ledger: Ledger, name: str, definition: str, version: str | None) -> None:
+    """Note what a table or view now is; without a version its next load is a full one."""
     old = ledger.entries.get(name, Entry(definition, None, 0, 0))
     ledger.entries[name] = Entry(definition, version, old.load_id, old.full_load_id)
-    session.execute("bookkeeping/forget_table", table_name=name)
-    session.insert(
-        "staging.ledger",
-        ("table_name", "definition", "version", "load_id", "full_load_id"),
-        [(name, definition, version, old.load_id, old.full_load_id)],
-    )
 
 
 def _column_list(columns: tuple[Column, ...]) -> str:

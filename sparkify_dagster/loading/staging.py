@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from sparkify_dagster.lake.base import LOG_PREFIX, SONG_PREFIX, Lake, SourceFile
 from sparkify_dagster.lake.combine import combine
@@ -30,6 +31,13 @@ from sparkify_dagster.warehouse.scratch import scratch_folder
 _FINGERPRINT_THREADS = 4
 
 Copy = Callable[[CopyStep], tuple[CopyResult, list[SourceFile]]]
+
+
+class Books(NamedTuple):
+    """What a load of a staging table begins with."""
+
+    ledger: Ledger
+    known: dict[str, KnownFile]
 
 
 @dataclass
@@ -72,13 +80,13 @@ def load_events(
     max_errors: int,
     run_id: str,
     removal_limit: int = EVERYTHING,
-    ledger: Ledger | None = None,
+    books: Books | None = None,
 ) -> StagingResult:
     """Load new and changed event files, all of them or those of `days`.
 
     With a change of the load SQL or of the JSONPaths, all days loaded before are read again, too.
     `removal_limit` is the percentage of the rows or of the days that may be taken out; EVERYTHING
-    confirms all, and another lake than before. `ledger` is the one that `prepare` gave in this
+    confirms all, and another lake than before. `books` are those opened in this
     transaction, where the caller has asked for it already.
 
     Raises:
@@ -88,7 +96,7 @@ def load_events(
     """
     listed = lake.list_events()
     rules = "\n".join(lake.read_jsonpaths())
-    load = _begin(session, STAGING_EVENTS, run_id, removal_limit, rules, ledger)
+    load = _begin(session, STAGING_EVENTS, run_id, removal_limit, rules, books)
     _settle_lake(session, lake, load, listed)
     plan = plan_events(
         listed,
@@ -147,10 +155,21 @@ def _begin(
     run_id: str,
     removal_limit: int,
     rules: str = "",
-    ledger: Ledger | None = None,
+    books: Books | None = None,
 ) -> _Load:
-    ledger = ledger or prepare(session)
-    known = {
+    ledger, known = books or open_books(session, table)
+    return _Load(table, ledger, known, read_version(table, rules), run_id, removal_limit)
+
+
+def open_books(session: Session, table: Table) -> Books:
+    """Return the ledger and the files that a table was loaded from; the turn begins here."""
+    session.take_turn()
+    return Books(prepare(session), known_files(session, table))
+
+
+def known_files(session: Session, table: Table) -> dict[str, KnownFile]:
+    """Return the files that a table was loaded from."""
+    return {
         row["file_name"]: KnownFile(
             int(row["size_bytes"]),
             row["version"],
@@ -160,7 +179,6 @@ def _begin(
         )
         for row in session.query("bookkeeping/known_files", table_name=table.name)
     }
-    return _Load(table, ledger, known, read_version(table, rules), run_id, removal_limit)
 
 
 def _settle_lake(session: Session, lake: Lake, load: _Load, listed: Sequence[SourceFile]) -> None:

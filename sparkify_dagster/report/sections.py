@@ -46,12 +46,21 @@ class Section:
 def read(session: Session, section: Section) -> Data:
     """Return the rows of the queries `report...` in the table's SQL file, with dates as text."""
     names = section_names(TABLES[section.table].file)
-    return {
+    data = session.kept["report", section.table] = {
         name.rpartition("/")[2]: [
             {key: _plain(value) for key, value in row.items()} for row in session.query(name)
         ]
         for name in names
         if "/report" in name
+    }
+    return data
+
+
+def read_all(session: Session) -> dict[str, Data]:
+    """Return the rows of every section; those that the run has read are not read again."""
+    return {
+        name: session.kept.get(("report", name)) or read(session, section)
+        for name, section in SECTIONS.items()
     }
 
 

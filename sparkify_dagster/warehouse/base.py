@@ -90,9 +90,15 @@ class CopyResult:
 
 
 class Session(Protocol):
-    """One open transaction."""
+    """One open transaction, or a look at committed data."""
 
     statements: list[str]  # as sent to the engine
+    has_turn: bool  # no other run can change anything until it ends
+    # What the sessions of a run have learned, by what it is and the table it is of.
+    kept: dict[tuple[str, str], Any]
+
+    def take_turn(self) -> None:
+        """Wait for one's turn to write; for a body that would otherwise look in vain before."""
 
     def execute(self, name: str, **parameters: Any) -> int:
         """Run a section of `sql/`, as `star/time/load`.
@@ -138,6 +144,9 @@ class Warehouse(Protocol):
         The schemas exist. Transactions take turns, so `body` sees all that others committed.
         `body` may be called again after a fault that passes, so it changes nothing outside the
         session. `label` names the asset and job to a DBA.
+
+        Within `kept_open`, an engine may let `body` look first, without its turn and from what is
+        kept, and call it again as soon as it has something to write.
         """
 
     def read(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:

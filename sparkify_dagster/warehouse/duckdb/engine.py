@@ -60,9 +60,19 @@ _LOCK_POLL = 0.2  # seconds between two tries to open a file that another proces
 class DuckDBSession:
     """One open transaction on a DuckDB connection."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        kept: dict[tuple[str, str], Any] | None = None,
+        has_turn: bool = True,
+    ) -> None:
         self.statements: list[str] = []
+        self.has_turn = has_turn
+        self.kept = {} if kept is None else kept
         self._connection = connection
+
+    def take_turn(self) -> None:
+        """Do nothing: who has the file open has the turn."""
 
     def execute(self, name: str, **parameters: Any) -> int:
         """Run a section of `sql/`; return the number of rows its last statement changed."""
@@ -143,20 +153,23 @@ class DuckDBWarehouse:
         self._lock_timeout = lock_timeout
         self._keeps_open = False
         self._kept: duckdb.DuckDBPyConnection | None = None
+        self._learned: dict[tuple[str, str], Any] = {}  # while the file is kept open
         self.place = str(path)
 
     def transaction(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
         """Run `body` in one transaction; a second process waits for the first."""
         with self._connect() as connection:
-            return self._attempt(connection, body, DuckDBSession(connection))
+            kept = self._learned if self._kept else None
+            return self._attempt(connection, body, DuckDBSession(connection, kept))
 
     def read(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
         """Run `body` on committed data."""
         if not self._path.exists():
             raise self._nothing_yet()
         with self._connect(read_only=True) as connection:
+            kept = self._learned if self._kept else None
             try:
-                return body(DuckDBSession(connection))
+                return body(DuckDBSession(connection, kept, has_turn=False))
             except (duckdb.Error, WarehouseError) as error:
                 if _DAMAGE.search(str(error)):
                     raise self._damaged(error) from error
@@ -179,6 +192,7 @@ class DuckDBWarehouse:
         return {}
 
     def _let_go(self) -> None:
+        self._learned.clear()
         if self._kept:
             self._kept.close()
             self._kept = None

@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from itertools import count
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sparkify_dagster.lake.s3_prefix import S3Prefix
 from sparkify_dagster.warehouse.base import BusyError, Result, Session, WarehouseError
@@ -19,7 +19,7 @@ from sparkify_dagster.warehouse.redshift.errors import (
     ServerError,
     passing_reason,
 )
-from sparkify_dagster.warehouse.redshift.session import RedshiftSession
+from sparkify_dagster.warehouse.redshift.session import RedshiftSession, TurnNeeded
 from sparkify_dagster.warehouse.redshift.settings import RedshiftSettings
 from sparkify_dagster.warehouse.redshift.uploads import Uploads
 
@@ -50,6 +50,7 @@ class RedshiftWarehouse:
         self._pause = pause
         self._keeps = False
         self._idle: Connection | None = None  # the kept session, while no transaction uses it
+        self._learned: dict[tuple[str, str], Any] = {}  # by the transactions of the kept session
         self._since: dt.datetime | None = None  # by the server's clock
         self._has_changed = False  # a transaction has committed something
         self._prefix = S3Prefix(settings.manifest_prefix, "SPARKIFY_MANIFEST_PREFIX")
@@ -57,18 +58,34 @@ class RedshiftWarehouse:
     def transaction(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
         """Run `body` in one transaction; again as a whole after a fault that passes.
 
-        Writing transactions take turns. Where COMMIT is not confirmed, the database is asked
-        whether it took effect.
+        Writing transactions take turns. In a kept session `body` looks first whether there is
+        anything to write, each query on its own: a BEGIN, LOCK and ROLLBACK for every table with
+        nothing new would be most of what a run sends. Where COMMIT is not confirmed, the database
+        is asked whether it took effect.
 
         Raises:
             WarehouseError: the transaction was not carried out, and nothing was changed; or it
                 says that this is not known.
         """
+        if self._keeps:
+            with contextlib.suppress(TurnNeeded, ServerError):
+                return self._with_retries(lambda: self._look(body, label, run_id))
         return self._with_retries(lambda: self._change(body, label, run_id))
 
     def read(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
-        """Run `body` on committed data, as it is at one moment; nothing it does stays."""
-        return self._with_retries(lambda: self._look(body, label, run_id))
+        """Run `body` on committed data; nothing it does stays.
+
+        As the data are at one moment, but in a kept session as they are at each query.
+        """
+        try:
+            return self._with_retries(lambda: self._look(body, label, run_id))
+        except ServerError as error:
+            if error.sqlstate in MISSING_RELATION and not passing_reason(error):
+                raise WarehouseError(
+                    f"{self.place}: no warehouse yet ({error.message}); run the job "
+                    "sparkify_etl first"
+                ) from None
+            raise
 
     @contextlib.contextmanager
     def kept_open(self) -> Iterator[None]:
@@ -78,6 +95,7 @@ class RedshiftWarehouse:
             yield
         finally:
             self._keeps = False
+            self._learned = {}
             if self._idle:
                 self._idle.close()
             self._idle = None
@@ -99,7 +117,7 @@ class RedshiftWarehouse:
 
     def _change(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
         token = uuid.uuid4().hex
-        with self._session(label, run_id, f"{run_id}/{token}") as (connection, session):
+        with self._session(label, run_id, f"{run_id}/{token}", True) as (connection, session):
             self._take_turn(connection)
             result = body(session)
             if not session.has_written:
@@ -121,23 +139,22 @@ class RedshiftWarehouse:
         return result
 
     def _look(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
-        with self._session(label, run_id, run_id) as (_, session):
-            try:
-                return body(session)
-            except ServerError as error:
-                if error.sqlstate in MISSING_RELATION and not passing_reason(error):
-                    raise WarehouseError(
-                        f"{self.place}: no warehouse yet ({error.message}); run the job "
-                        "sparkify_etl first"
-                    ) from None
-                raise
+        with self._session(label, run_id, run_id, not self._keeps) as (_, session):
+            return body(session)
 
     @contextlib.contextmanager
     def _session(
-        self, label: str, run_id: str, folder: str
+        self, label: str, run_id: str, folder: str, in_transaction: bool
     ) -> Iterator[tuple[Connection, RedshiftSession]]:
-        """Begin what is to be one transaction; whatever is not committed is rolled back."""
+        """Begin what is to be one transaction; whatever is not committed is rolled back.
+
+        Without one, nothing can be written.
+        """
         uploads = Uploads(self._prefix, folder, self._settings.keep_manifests)
+        kept = self._learned
+        if in_transaction:
+            # What a transaction learns is true once it is committed.
+            kept, self._learned = dict(kept), {}
         try:
             with self._connected(label, run_id) as connection:
                 session = RedshiftSession(
@@ -146,9 +163,12 @@ class RedshiftWarehouse:
                     lambda: Connection(self._settings, label, run_id),
                     uploads,
                     f"{run_id}/{label}",
+                    kept,
+                    in_transaction,
                 )
-                connection.set_autocommit(False)
+                connection.set_autocommit(not in_transaction)
                 yield connection, session
+            self._learned = kept if self._keeps else {}
         finally:
             uploads.remove()
 
@@ -230,7 +250,7 @@ class RedshiftWarehouse:
         """
 
         def look() -> bool:
-            with self._session(label, run_id, run_id) as (connection, session):
+            with self._session(label, run_id, run_id, True) as (connection, session):
                 self._lock(connection)
                 return bool(session.query("redshift/find_commit", token=token)[0]["found"])
 

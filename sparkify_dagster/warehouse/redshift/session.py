@@ -22,6 +22,10 @@ _TEMPORARY = re.compile(_WORDS + r"CREATE TEMP TABLE (\w+)", re.IGNORECASE)
 _DROP = re.compile(_WORDS + r"DROP TABLE (\w+)$", re.IGNORECASE)
 
 
+class TurnNeeded(WarehouseError):
+    """A session that only looks was to write."""
+
+
 class RedshiftSession:
     """One open transaction."""
 
@@ -32,8 +36,12 @@ class RedshiftSession:
         connect: Callable[[], Connection],
         uploads: Uploads,
         label: str,
+        kept: dict[tuple[str, str], Any],
+        has_turn: bool,
     ) -> None:
         self.statements: list[str] = []
+        self.has_turn = has_turn
+        self.kept = kept
         self.has_written = False
         self.settings = settings
         self.uploads = uploads
@@ -43,6 +51,15 @@ class RedshiftSession:
         self._has_ended = False
         self._temporary: dict[str, None] = {}  # tables, as a set that keeps their order
         self._since = connection.server_time()
+
+    def take_turn(self) -> None:
+        """Make sure that the session may write.
+
+        Raises:
+            TurnNeeded: it only looks; the engine calls the body again when it is its turn.
+        """
+        if not self.has_turn:
+            raise TurnNeeded("nothing is written here")
 
     def execute(self, name: str, **parameters: Any) -> int:
         """Run a section of `sql/`; return the number of rows its last statement changed."""
@@ -75,14 +92,15 @@ class RedshiftSession:
 
     def send(self, place: str, text: str) -> int:
         """Run a statement; return the number of rows it changed. `place` is named in errors."""
-        self.statements.append(text)
         if not _READS.match(text):
+            self.take_turn()
             if found := _TEMPORARY.match(text):
                 self._temporary[found[1]] = None
             elif found := _DROP.match(text):
                 self._temporary.pop(found[1], None)
             else:
                 self._write()
+        self.statements.append(text)
         return self._send(place, text)
 
     def _send(self, place: str, text: str, values: Sequence[Any] | None = None) -> int:
@@ -104,6 +122,7 @@ class RedshiftSession:
 
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
         """Insert rows from Python, some thousands a statement."""
+        self.take_turn()
         self._write()
         marks = f"({', '.join('?' * len(columns))})"
         remaining = iter(rows)

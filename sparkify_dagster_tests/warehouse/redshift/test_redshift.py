@@ -344,8 +344,36 @@ def test_what_changes_nothing_commits_nothing(stage: Stage) -> None:
         change(warehouse, lambda session: session.run("SELECT 1"))
         stage.double.statements.clear()
         change(warehouse, lambda session: session.run("SELECT 1"))
+    assert [one.text for one in stage.double.statements] == ["SELECT 1"]
+
+
+def test_who_looks_writes_only_in_turn(stage: Stage) -> None:
+    """What a body does between looking and writing is done again, in one transaction."""
+    warehouse, seen = stage.warehouse(), []
+
+    def body(session: Any) -> None:
+        seen.append((session.has_turn, session.kept.get(("one", ""))))
+        session.kept["one", ""] = session.run("SELECT 1")
+        session.run("CREATE TABLE IF NOT EXISTS staging.kept (a INTEGER)")
+
+    def fails(session: Any) -> None:
+        session.take_turn()
+        session.kept["one", ""] = "never true"
+        session.run("SELECT 1 / 0")
+
+    with warehouse.kept_open():
+        change(warehouse, body)
+        with pytest.raises(WarehouseError):
+            change(warehouse, fails)
+        stage.double.statements.clear()
+        change(warehouse, body)
+        with pytest.raises(WarehouseError, match="nothing is written here"):
+            warehouse.read(lambda session: session.run("DELETE FROM staging.kept"), "test", "run-1")
+    assert seen == [(False, None), (True, [(1,)]), (False, None), (True, [(1,)])]
     texts = [one.text for one in stage.double.statements]
-    assert texts == ["begin transaction", "LOCK TABLE staging.load_lock", "SELECT 1", "rollback"]
+    assert texts[:4] == [
+        "SELECT 1", "begin transaction", "LOCK TABLE staging.load_lock", "SELECT 1"
+    ]  # fmt: skip
 
 
 # --- settings
