@@ -46,6 +46,7 @@ class RedshiftWarehouse:
         self, settings: RedshiftSettings, pause: Callable[[float], None] = time.sleep
     ) -> None:
         self.place = settings.place
+        self.as_of: dt.datetime | None = None
         self._settings = settings
         self._pause = pause
         self._keeps = False
@@ -69,6 +70,10 @@ class RedshiftWarehouse:
     def read(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
         """Run `body` on committed data, as it is at one moment; nothing it does stays."""
         return self._with_retries(lambda: self._look(body, label, run_id))
+
+    def for_readers(self) -> "RedshiftWarehouse":
+        """Return this one: its readers do not wait for runs."""
+        return self
 
     @contextlib.contextmanager
     def kept_open(self) -> Iterator[None]:
