@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sparkify_dagster.table import Table
 from sparkify_dagster.tables import readers
 from sparkify_dagster.warehouse.base import Session
+from sparkify_dagster.warehouse.statements import Keyword
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Entry:
     version: str | None  # of the SQL that its latest load ran
     load_id: int  # its latest load; 0 before the first
     full_load_id: int  # its latest load that built it anew
+    row_count: int | None = None  # that it left, its helpers' included; None where not known
 
     @property
     def is_full(self) -> bool:
@@ -61,7 +63,11 @@ def read_ledger(session: Session) -> Ledger:
     return Ledger(
         {
             row["table_name"]: Entry(
-                row["definition"], row["version"], int(row["load_id"]), int(row["full_load_id"])
+                row["definition"],
+                row["version"],
+                int(row["load_id"]),
+                int(row["full_load_id"]),
+                row["row_count"],
             )
             for row in session.query("bookkeeping/ledger")
         }
@@ -87,8 +93,15 @@ def record_load(
         full_load_id=load_id if is_full else ledger.of(table).full_load_id,
         run_id=run_id,
         loaded_at=utc_now(),
+        row_count=Keyword(row_count(table)),
     )
     return load_id
+
+
+def row_count(table: Table) -> str:
+    """Return the expression that counts the rows of a table and of its helpers."""
+    counts = (f"(SELECT COUNT(*) FROM {name})" for name in table.stored)  # noqa: S608
+    return " + ".join(counts) or "NULL"  # a view without helpers
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 import hashlib
 import logging
+from collections.abc import Iterator
 
-from sparkify_dagster.loading.ledger import Entry, Ledger, read_ledger
+from sparkify_dagster.loading.ledger import Entry, Ledger, read_ledger, row_count
 from sparkify_dagster.loading.version import views
 from sparkify_dagster.table import Table
 from sparkify_dagster.tables import TABLES
@@ -32,11 +33,13 @@ def prepare(session: Session) -> Ledger:
     existing = {
         row["relation_name"]: row["table_type"] for row in session.query("bookkeeping/relations")
     }
-    if "staging.ledger" not in existing:
-        for statement in bookkeeping():
+    for statement in bookkeeping():
+        if created_name(statement) not in existing:
             session.execute(statement)
-        if _FORMER[0] in existing:
-            _bring_over(session, existing)
+    if "staging.ledger" not in existing and _FORMER[0] in existing:
+        _bring_over(session, existing)
+    if "staging.ledger" in existing and "staging.ledger.row_count" not in existing:
+        session.run("ALTER TABLE staging.ledger ADD COLUMN row_count BIGINT")
     ledger = read_ledger(session)
     migrated = False
     for table in TABLES.values():
@@ -44,6 +47,8 @@ def prepare(session: Session) -> Ledger:
         migrated |= any(made)
         if any(made) and table.qualified_name in ledger.entries:
             _build_anew(session, ledger, table)
+    for table in _changed_by_hand(session, ledger, existing):
+        _build_anew(session, ledger, table)
     _prepare_views(session, ledger, existing, replace=migrated)
     return ledger
 
@@ -60,6 +65,29 @@ def reset(session: Session) -> None:
         if statement != LOCK:
             session.run(f"DROP TABLE IF EXISTS {created_name(statement)} CASCADE")
     prepare(session)
+
+
+def _changed_by_hand(
+    session: Session, ledger: Ledger, existing: dict[str, str]
+) -> Iterator[Table]:
+    """Yield the tables that do not hold what their latest load left, as far as counting tells."""
+    known = {name for name, entry in ledger.entries.items() if entry.row_count is not None}
+    loaded = [table for table in TABLES.values() if table.qualified_name in known]
+    if not loaded:
+        return
+    if "staging.load_changes" not in existing:
+        _log.warning("staging.load_changes was dropped by hand; every table is built anew.")
+        yield from loaded
+        return
+    (counts,) = session.run(f"SELECT {', '.join(map(row_count, loaded))}")
+    for table, found in zip(loaded, counts, strict=True):
+        if found != (left := ledger.of(table).row_count):
+            _log.warning(
+                "%s was changed by hand: with its helpers it has %s rows, where its latest load "
+                "left %s. It is built anew.",
+                *(table.qualified_name, f"{found:,}", f"{left:,}"),
+            )
+            yield table
 
 
 def _build_anew(session: Session, ledger: Ledger, table: Table) -> None:
@@ -112,6 +140,8 @@ def _prepare_table(
         for column in added:
             session.run(f"ALTER TABLE {name} ADD COLUMN {column.name} {column.type}")
     else:
+        if entry:
+            _log.warning("%s was dropped by hand; it is built anew.", name)
         session.execute(statement)
     _define(session, ledger, name, wanted, version=None)
     return True
