@@ -27,7 +27,7 @@ SPARKIFY_ALERT_WEBHOOK SPARKIFY_ASSET_KEY_PREFIX SPARKIFY_AUTOMATION SPARKIFY_CO
 SPARKIFY_DUCKDB_PATH SPARKIFY_HISTORY_DAYS SPARKIFY_KEEP_MANIFESTS SPARKIFY_LAKE
 SPARKIFY_LOCK_TIMEOUT SPARKIFY_LOG_BUCKET SPARKIFY_MANIFEST_PREFIX SPARKIFY_PART_MB
 SPARKIFY_REMOVAL_LIMIT_PERCENT SPARKIFY_SCHEDULE_CRON SPARKIFY_TARGET SPARKIFY_TIMEZONE
-SPARKIFY_UI_URL
+SPARKIFY_SNAPSHOT SPARKIFY_UI_URL
 REDSHIFT_CLUSTER_ID REDSHIFT_CONNECT_TIMEOUT REDSHIFT_DATABASE REDSHIFT_HOST REDSHIFT_IAM_ROLE
 REDSHIFT_KEEPALIVE REDSHIFT_PASSWORD REDSHIFT_PORT REDSHIFT_RETRIES REDSHIFT_SECRET_ARN
 REDSHIFT_SLICES REDSHIFT_SSLMODE REDSHIFT_STATEMENT_TIMEOUT REDSHIFT_USER REDSHIFT_WORKGROUP
@@ -59,6 +59,7 @@ class Settings:
     target: str
     duckdb_path: Path
     lock_timeout: int  # seconds to wait for another run
+    snapshot: bool  # readers of a DuckDB file have a copy of it, and never wait
     copy_max_errors: int  # MAXERROR of COPY, in lines
     removal_limit: int  # percent of a table's rows or files that a run may take out unasked
     automation: bool  # sensors and schedules start switched on
@@ -90,6 +91,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         target=_choice(env, "SPARKIFY_TARGET", TARGETS),
         duckdb_path=_plain_path(env, "SPARKIFY_DUCKDB_PATH", DEFAULT_DUCKDB_PATH),
         lock_timeout=whole_number(env, "SPARKIFY_LOCK_TIMEOUT", default=300),
+        snapshot=_choice(env, "SPARKIFY_SNAPSHOT", ("on", "off")) == "on",
         copy_max_errors=whole_number(env, "SPARKIFY_COPY_MAX_ERRORS", default=0),
         removal_limit=whole_number(env, "SPARKIFY_REMOVAL_LIMIT_PERCENT", default=10, most=100),
         automation=_choice(env, "SPARKIFY_AUTOMATION", ("off", "on")) == "on",

@@ -35,7 +35,8 @@ CREATE TABLE IF NOT EXISTS staging.ledger (
     load_id BIGINT NOT NULL,            -- its latest load; 0 before the first
     full_load_id BIGINT NOT NULL,       -- its latest load that built it anew; 0 before the first
     run_id VARCHAR(64),                 -- the run of its latest load
-    loaded_at TIMESTAMP                 -- when that was, UTC
+    loaded_at TIMESTAMP,                -- when that was, UTC
+    row_count BIGINT                    -- rows that it left, those of the table's helpers included
 )
 DISTSTYLE ALL;
 
@@ -80,12 +81,18 @@ CREATE TABLE IF NOT EXISTS staging.lakes (
 DISTSTYLE ALL;
 
 -- name: relations
--- The tables and views that are really there.
+-- The tables and views that are really there, and the ledger's columns.
 SELECT
     table_schema || '.' || table_name AS relation_name,
     table_type
 FROM information_schema.tables
-WHERE table_schema IN ('staging', 'analytics');
+WHERE table_schema IN ('staging', 'analytics')
+UNION ALL
+SELECT
+    table_schema || '.' || table_name || '.' || column_name,
+    data_type
+FROM information_schema.columns
+WHERE table_schema = 'staging' AND table_name = 'ledger';
 
 -- name: ledger
 -- A row for each load whose changes are remembered, one for a table without any.
@@ -95,6 +102,7 @@ SELECT
     ledger.version,
     ledger.load_id,
     ledger.full_load_id,
+    ledger.row_count,
     changes.load_id AS changed_by,
     changes.first_day,
     changes.last_day
@@ -132,7 +140,8 @@ SET
     load_id = :load_id,
     full_load_id = :full_load_id,
     run_id = :run_id,
-    loaded_at = CAST(:loaded_at AS TIMESTAMP)
+    loaded_at = CAST(:loaded_at AS TIMESTAMP),
+    row_count = :row_count
 WHERE table_name = :table_name;
 
 -- name: forget_changes

@@ -50,7 +50,7 @@ _DESCRIBE = re.compile(
     type=click.IntRange(1, 86_400),
     default=60,
     show_default=True,
-    help="Seconds after which the query is stopped; a load waits for it meanwhile.",
+    help="Seconds after which the query is stopped.",
 )
 def command(*, sql: str, style: str, limit: int, seconds: int) -> None:
     """Run the query SQL, in Redshift's dialect on either engine, and write its rows.
@@ -60,10 +60,13 @@ def command(*, sql: str, style: str, limit: int, seconds: int) -> None:
     for other files.
     """
     ask = _question(sql, limit + 1, seconds)
+    warehouse = open_warehouse(load_settings()).for_readers()
     try:
-        columns, rows = open_warehouse(load_settings()).read(ask, "sparkify/query", "")
+        columns, rows = warehouse.read(ask, "sparkify/query", "")
     except WarehouseError as error:
         raise click.ClickException(str(error)) from error
+    if warehouse.as_of:
+        click.echo(f"As of {warehouse.as_of:%Y-%m-%d %H:%M:%S} UTC.", err=True)
     click.echo(FORMATS[style](columns, rows[:limit]), nl=False)
     if len(rows) > limit:
         click.echo(f"Only the first {limit:,} rows; --limit allows more.", err=True)

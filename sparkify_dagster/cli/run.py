@@ -18,11 +18,12 @@ import click
 from sparkify_dagster.lake import open_lake
 from sparkify_dagster.lake.base import LakeError
 from sparkify_dagster.settings import DEFAULT_LAKE, load_settings
+from sparkify_dagster.tables import TABLES
 
 JOB = "sparkify_etl"
 _INVOCATION_TAG = "sparkify/invocation"
 # Dagster's own console log shows a failure by its stack, twice; the page ends with the reason.
-_QUIET = "loggers:\n  console:\n    config:\n      log_level: CRITICAL\n"
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _GRACE = 20  # seconds that a job is given to end by itself
 
 
@@ -32,7 +33,14 @@ _GRACE = 20  # seconds that a job is given to end by itself
     is_flag=True,
     help="Take out whatever the lake lacks, however much; or load another lake than before.",
 )
-def command(*, accept_removals: bool) -> None:
+@click.option(
+    "--rebuild",
+    multiple=True,
+    metavar="TABLE",
+    type=click.Choice(list(TABLES)),
+    help="Build this table anew, and those built from it; may be given several times.",
+)
+def command(*, accept_removals: bool, rebuild: tuple[str, ...]) -> None:
     """Run the main job and print the tables, the checks and what to look at next.
 
     Exits with 1 where a step or a check of severity ERROR failed, blocking or not.
@@ -48,7 +56,8 @@ def command(*, accept_removals: bool) -> None:
     click.echo(f"Running {JOB} on {settings.lake} ...")
     _begin_history(home)
     invocation = uuid.uuid4().hex
-    exit_code = _execute(invocation, accept_removals, settings.asset_key_prefix)
+    steps = _steps(settings.asset_key_prefix, accept_removals, rebuild)
+    exit_code = _execute(invocation, steps)
     # Imported after the job has run: the two processes need not share the memory.
     from sparkify_dagster.cli.summary import print_summary
 
@@ -91,16 +100,24 @@ def _begin_history(home: Path) -> None:
         os.close(handle)
 
 
-def _confirmation(prefix: tuple[str, ...]) -> str:
-    """Return the run config that accepts removals; a step is named by its asset's whole key."""
-    steps = ("__".join((*prefix, name)) for name in ("staging_events", "staging_songs"))
-    return "ops:\n" + "".join(f"  {n}:\n    config:\n      accept_removals: true\n" for n in steps)
+def _steps(
+    prefix: tuple[str, ...], accept_removals: bool, rebuild: tuple[str, ...]
+) -> dict[str, object]:
+    """Return the run config of the steps; each is named by its asset's whole key."""
+    removals = {"accept_removals": accept_removals}
+    return {
+        "__".join((*prefix, name)): {
+            "config": {"full_refresh": name in rebuild}
+            | (removals if table.group == "staging" else {})
+        }
+        for name, table in TABLES.items()
+    }
 
 
-def _execute(invocation: str, accept_removals: bool, prefix: tuple[str, ...]) -> int:
+def _execute(invocation: str, steps: dict[str, object]) -> int:
     dagster = shutil.which("dagster", path=str(Path(sys.executable).parent)) or "dagster"
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as config:
-        config.write(_QUIET + _confirmation(prefix) * accept_removals)
+        json.dump({**_QUIET, "ops": steps}, config)
         config.flush()
         job = ["-m", "sparkify_dagster.definitions", "-j", JOB, "-c", config.name]
         tags = json.dumps({_INVOCATION_TAG: invocation})

@@ -32,12 +32,15 @@ def command() -> None:
 
     settings = load_settings()
     warehouse = open_warehouse(settings)
+    readable = warehouse.for_readers()
     console = Console(soft_wrap=True, highlight=False)
     try:
-        contents = warehouse.read(read_contents, "sparkify/status", "")
+        contents = readable.read(read_contents, "sparkify/status", "")
     except WarehouseError as error:
         raise click.ClickException(str(error)) from error
     console.print(f"Warehouse: {warehouse.place}", markup=False)
+    if readable.as_of:
+        console.print(f"As of: {_moment(readable.as_of)}")
     _print_files(console, contents, settings)
     console.print(_grid(contents))
     if os.environ.get("DAGSTER_HOME"):

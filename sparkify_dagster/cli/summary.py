@@ -1,5 +1,6 @@
 """The page that `sparkify run` ends with, read from what Dagster recorded of the run."""
 
+import logging
 from collections.abc import Sequence
 
 import dagster as dg
@@ -41,6 +42,9 @@ def print_summary(tag: str, value: str, settings: Settings) -> bool:
     if fine:
         console.print("Next: make ui, then http://127.0.0.1:3000")
     problems = Console(stderr=True, soft_wrap=True, highlight=False)
+    for event in events:
+        if event.level == logging.WARNING:
+            problems.print(f"Warning: {event.user_message}", markup=False)
     for reason in _reasons(run, events):
         problems.print(reason, markup=False)
     return fine

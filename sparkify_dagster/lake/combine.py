@@ -14,7 +14,7 @@ from typing import BinaryIO
 import xxhash
 
 from sparkify_dagster.lake.base import Lake, SourceFile
-from sparkify_dagster.lake.objects import decompress, read_objects, split_objects
+from sparkify_dagster.lake.objects import read_objects, split_objects
 from sparkify_dagster.lake.shapes import Shapes
 
 # Redshift likes 1 MB to 1 GB; this bounds what a retry repeats and still fills every slice.

@@ -42,11 +42,18 @@ def remedy(table: Table, check: Check) -> str:
     if table.group == "staging" or check.name.endswith("_domain"):
         return (
             "The files have it so: correct them at the source and run again; if it is right, "
-            f"allow it in sql/{table.file}.sql."
+            f"allow it in sql/{table.file}.sql. If rows were changed by hand: {_rebuild(table)}."
         )
     return (
-        f"Build the table anew: run with full_refresh: true in the config of {table.name}. If it "
-        f"fails again, the load in sql/{table.file}.sql is at fault."
+        f"Build the table anew: {_rebuild(table)}. If it fails again, the load in "
+        f"sql/{table.file}.sql is at fault."
+    )
+
+
+def _rebuild(table: Table) -> str:
+    return (
+        f"`sparkify run --rebuild {table.name}`, or full_refresh: true in the config of "
+        f"{table.name}"
     )
 
 

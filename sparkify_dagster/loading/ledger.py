@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from sparkify_dagster.table import Table
 from sparkify_dagster.tables import readers
 from sparkify_dagster.warehouse.base import Row, Session
+from sparkify_dagster.warehouse.statements import Keyword
 
 _LEDGER = ("ledger", "")
 
@@ -23,6 +24,7 @@ class Entry:
     version: str | None  # of the SQL that its latest load ran
     load_id: int  # its latest load; 0 before the first
     full_load_id: int  # its latest load that built it anew
+    row_count: int | None = None  # that it left, its helpers' included; None where not known
 
     @property
     def is_full(self) -> bool:
@@ -87,7 +89,11 @@ def read_ledger(session: Session) -> Ledger:
         for row in session.query("bookkeeping/ledger"):
             name = row["table_name"]
             ledger.entries[name] = Entry(
-                row["definition"], row["version"], int(row["load_id"]), int(row["full_load_id"])
+                row["definition"],
+                row["version"],
+                int(row["load_id"]),
+                int(row["full_load_id"]),
+                row["row_count"],
             )
             if row["changed_by"] is not None:
                 span = Span(row["first_day"], row["last_day"])
@@ -118,13 +124,24 @@ def record_load(
         full_load_id=full_load_id,
         run_id=run_id,
         loaded_at=utc_now(),
+        row_count=Keyword(counting(table)),
     )
     ledger.entries[name] = replace(
-        ledger.of(table), version=version, load_id=load_id, full_load_id=full_load_id
+        ledger.of(table),
+        version=version,
+        load_id=load_id,
+        full_load_id=full_load_id,
+        row_count=None,
     )
     for key in [key for key in session.kept if key[1] == table.name]:
         del session.kept[key]
     return load_id
+
+
+def counting(table: Table) -> str:
+    """Return the expression that counts the rows of a table and of its helpers."""
+    counts = (f"(SELECT COUNT(*) FROM {name})" for name in table.stored)  # noqa: S608
+    return " + ".join(counts) or "NULL"  # a view without helpers
 
 
 def latest_span(session: Session, table: Table, load_id: int) -> Span:

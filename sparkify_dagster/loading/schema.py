@@ -2,9 +2,11 @@
 
 import hashlib
 import logging
+from collections.abc import Iterator
 
-from sparkify_dagster.loading.ledger import Entry, Ledger, read_ledger
+from sparkify_dagster.loading.ledger import Entry, Ledger, counting, read_ledger
 from sparkify_dagster.loading.version import views
+from sparkify_dagster.table import Table
 from sparkify_dagster.tables import TABLES
 from sparkify_dagster.warehouse.base import Session, WarehouseError
 from sparkify_dagster.warehouse.columns import Column, created_name, read_columns
@@ -29,14 +31,18 @@ def prepare(session: Session) -> Ledger:
     Raises:
         WarehouseError: a table differs from its definition in a way that needs a decision.
     """
-    existing = session.kept.pop(_RELATIONS, None) or {
+    looked = session.kept.pop(_RELATIONS, None)
+    existing = looked or {
         row["relation_name"]: row["table_type"] for row in session.query("bookkeeping/relations")
     }
-    if "staging.ledger" not in existing:
-        for statement in bookkeeping():
+    for statement in bookkeeping():
+        if created_name(statement) not in existing:
             session.execute(statement)
-        if _FORMER[0] in existing:
-            _bring_over(session, existing)
+    if "staging.ledger" not in existing and _FORMER[0] in existing:
+        _bring_over(session, existing)
+    if "staging.ledger" in existing and "staging.ledger.row_count" not in existing:
+        session.run("ALTER TABLE staging.ledger ADD COLUMN row_count BIGINT")
+        existing["staging.ledger.row_count"] = "bigint"
     ledger = read_ledger(session)
     before = dict(ledger.entries)
     migrated = False
@@ -44,8 +50,10 @@ def prepare(session: Session) -> Ledger:
         made = [_prepare_table(session, statement, ledger, existing) for statement in table.creates]
         migrated |= any(made)
         if any(made) and table.qualified_name in ledger.entries:
-            # Its next load is a full one, as one of its tables is new or has changed.
-            _define(ledger, table.qualified_name, ledger.of(table).definition, version=None)
+            _build_anew(ledger, table)
+    if not looked:
+        for table in _changed_by_hand(session, ledger, existing):
+            _build_anew(ledger, table)
     _prepare_views(session, ledger, existing, replace=migrated)
     defined = {n: entry for n, entry in ledger.entries.items() if entry != before.get(n)}
     if defined:
@@ -74,6 +82,32 @@ def reset(session: Session) -> None:
     prepare(session)
     session.execute("bookkeeping/number_on", last_load_id=last)
     session.kept.clear()
+
+
+def _changed_by_hand(session: Session, ledger: Ledger, existing: dict[str, str]) -> Iterator[Table]:
+    """Yield the tables that do not hold what their latest load left, as far as counting tells."""
+    known = {name for name, entry in ledger.entries.items() if entry.row_count is not None}
+    loaded = [table for table in TABLES.values() if table.qualified_name in known]
+    if not loaded:
+        return
+    if "staging.load_changes" not in existing:
+        _log.warning("staging.load_changes was dropped by hand; every table is built anew.")
+        yield from loaded
+        return
+    (counts,) = session.run(f"SELECT {', '.join(map(counting, loaded))}")
+    for table, found in zip(loaded, counts, strict=True):
+        if found != (left := ledger.of(table).row_count):
+            _log.warning(
+                "%s was changed by hand: with its helpers it has %s rows, where its latest load "
+                "left %s. It is built anew.",
+                *(table.qualified_name, f"{found:,}", f"{left:,}"),
+            )
+            yield table
+
+
+def _build_anew(ledger: Ledger, table: Table) -> None:
+    """Let the next load of a table be a full one, as one of its tables is new or has changed."""
+    _define(ledger, table.qualified_name, ledger.of(table).definition, version=None)
 
 
 def _bring_over(session: Session, existing: dict[str, str]) -> None:
@@ -121,6 +155,8 @@ def _prepare_table(
         for column in added:
             session.run(f"ALTER TABLE {name} ADD COLUMN {column.name} {column.type}")
     else:
+        if entry:
+            _log.warning("%s was dropped by hand; it is built anew.", name)
         session.execute(statement)
     _define(ledger, name, wanted, version=None)
     return True

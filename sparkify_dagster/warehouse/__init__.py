@@ -21,4 +21,4 @@ def open_warehouse(settings: Settings, environment: Mapping[str, str] | None = N
         )
     from sparkify_dagster.warehouse.duckdb.engine import DuckDBWarehouse
 
-    return DuckDBWarehouse(settings.duckdb_path, settings.lock_timeout)
+    return DuckDBWarehouse(settings.duckdb_path, settings.lock_timeout, settings.snapshot)

@@ -1,5 +1,6 @@
 """What every engine offers, and the errors they share."""
 
+import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -137,6 +138,7 @@ class Warehouse(Protocol):
 
     kind: str  # the icon in the Dagster UI
     place: str  # where it is, for people; no secret
+    as_of: dt.datetime | None  # UTC; None: what is committed by now
 
     def transaction(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
         """Run `body` in one transaction of its own session: all of it is visible, or nothing.
@@ -156,6 +158,12 @@ class Warehouse(Protocol):
         """Allow the engine to stay connected between the transactions made within.
 
         For one run's work in one process; others may have to wait until its end.
+        """
+
+    def for_readers(self) -> "Warehouse":
+        """Return what `read` looks into without waiting for a run: all that ended runs committed.
+
+        A process that loads or checks reads from the warehouse itself.
         """
 
     def costs(self, run_id: str) -> dict[str, dict[str, float | int]]:

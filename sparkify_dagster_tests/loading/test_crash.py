@@ -23,6 +23,7 @@ from sparkify_dagster.tables import TABLES
 from sparkify_dagster.warehouse.base import WarehouseError
 from sparkify_dagster.warehouse.columns import created_name
 from sparkify_dagster.warehouse.duckdb.engine import DuckDBWarehouse
+from sparkify_dagster.warehouse.duckdb.snapshot import snapshot_of
 from sparkify_dagster_tests.conftest import REPOSITORY
 from sparkify_dagster_tests.support.loads import CORE, rebuilt, run_all, tables_of
 from sparkify_dagster_tests.support.loads import select as query
@@ -155,7 +156,7 @@ def _assert_as_rebuilt(lake: ChangingLake, tmp_path: Path, tables: Iterable[str]
 
 def _assert_nothing_left_behind(tmp_path: Path) -> None:
     names = {path.name for path in _warehouse(tmp_path).parent.iterdir()}
-    assert names - {"listening_report.html"} == {"warehouse.duckdb"}
+    assert names - {"listening_report.html"} == {"warehouse.duckdb", "warehouse.snapshot.duckdb"}
     left = [path.name for path in (tmp_path / "temporary").iterdir()]
     assert [name for name in left if name.startswith("sparkify")] == []
     known = set(map(created_name, bookkeeping()))
@@ -178,10 +179,13 @@ def test_killed_fifty_times_the_loads_end_as_a_rebuild(
     assert driver.run() == 0, driver.errors()
     seconds = time.monotonic() - started
     kills, runs = 0, 0
+    snapshot = snapshot_of(_warehouse(tmp_path))
     while kills < 50:
+        last = snapshot.read_bytes()
         lake.change()
         status = driver.run(kill_after=draw.uniform(0, seconds))
         assert status in (0, -signal.SIGKILL), driver.errors()
+        assert snapshot.read_bytes() in (last, _warehouse(tmp_path).read_bytes())
         kills += status != 0
         runs += 1
         assert runs < 200, "the runs end before they are killed"

@@ -31,7 +31,7 @@ def _run(lake: str, warehouse: str, largest_file: int) -> None:
         os.setsid()
         if largest_file:
             resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
-        engine = DuckDBWarehouse(Path(warehouse), 10)
+        engine = DuckDBWarehouse(Path(warehouse), 10, snapshot=True)
         with engine.kept_open():
             run_all(engine, LocalLake(lake))
         status = 0

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sparkify_dagster.warehouse import statements
-from sparkify_dagster.warehouse.statements import read_statements, statement_names
+from sparkify_dagster.warehouse.statements import Keyword, read_statements, statement_names
 
 TRANSLATIONS_FILE = Path(__file__).with_name("translations.json")
 
@@ -83,7 +83,7 @@ def fill_in(text: str, parameters: dict[str, Any]) -> str:
 
 def literal(value: Any) -> str:
     """Return a value as a literal of DuckDB's dialect (in text, a backslash is a letter)."""
-    if isinstance(value, str):
+    if isinstance(value, str) and not isinstance(value, Keyword):
         return "'" + value.replace("'", "''") + "'"
     return statements.literal(value)
 

@@ -1,5 +1,6 @@
 """The DuckDB warehouse: one file, one writer at a time."""
 
+import datetime as dt
 import fcntl
 import json
 import os
@@ -27,6 +28,7 @@ from sparkify_dagster.warehouse.base import (
 )
 from sparkify_dagster.warehouse.duckdb.copy import copy
 from sparkify_dagster.warehouse.duckdb.dialect import fill_in, translate, translated
+from sparkify_dagster.warehouse.duckdb.snapshot import snapshot_of, take_snapshot
 from sparkify_dagster.warehouse.scratch import scratch_folder
 
 _CONFIG: dict[str, Any] = {
@@ -148,8 +150,10 @@ class DuckDBWarehouse:
 
     kind = "duckdb"
 
-    def __init__(self, path: Path, lock_timeout: int) -> None:
+    def __init__(self, path: Path, lock_timeout: int, snapshot: bool = False) -> None:
         self._path = path
+        self._has_snapshot = snapshot
+        self.as_of: dt.datetime | None = None
         self._lock_timeout = lock_timeout
         self._keeps_open = False
         self._kept: duckdb.DuckDBPyConnection | None = None
@@ -186,6 +190,20 @@ class DuckDBWarehouse:
         finally:
             self._keeps_open = False
             self._let_go()
+            if self._has_snapshot:
+                take_snapshot(self._path)
+            else:
+                # Nobody is to go on with what is never brought up to date.
+                snapshot_of(self._path).unlink(missing_ok=True)
+
+    def for_readers(self) -> "DuckDBWarehouse":
+        """Return the snapshot; the file itself where there is none."""
+        snapshot = snapshot_of(self._path)
+        if not self._has_snapshot or not snapshot.exists():
+            return self
+        found = DuckDBWarehouse(snapshot, self._lock_timeout)
+        found.as_of = dt.datetime.fromtimestamp(snapshot.stat().st_mtime, dt.UTC)
+        return found
 
     def costs(self, run_id: str) -> dict[str, dict[str, float | int]]:
         """Return nothing: DuckDB keeps no account of past statements."""

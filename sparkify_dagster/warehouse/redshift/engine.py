@@ -46,6 +46,7 @@ class RedshiftWarehouse:
         self, settings: RedshiftSettings, pause: Callable[[float], None] = time.sleep
     ) -> None:
         self.place = settings.place
+        self.as_of: dt.datetime | None = None
         self._settings = settings
         self._pause = pause
         self._keeps = False
@@ -86,6 +87,10 @@ class RedshiftWarehouse:
                     "sparkify_etl first"
                 ) from None
             raise
+
+    def for_readers(self) -> "RedshiftWarehouse":
+        """Return this one: its readers do not wait for runs."""
+        return self
 
     @contextlib.contextmanager
     def kept_open(self) -> Iterator[None]:
