@@ -61,17 +61,20 @@ def load_all(folder: Path, path: Path) -> DuckDBWarehouse:
 
 
 def tables_of(warehouse: Warehouse, tables: Iterable[str] = CORE) -> dict[str, list[Row]]:
-    """Return every row of tables, each column in the order of create.sql."""
+    """Return every row of tables, in any order of rows that is always the same."""
 
     def body(session: Session) -> dict[str, list[Row]]:
         return {
-            table.qualified_name: [
-                tuple(row)
-                for row in session.run(
-                    f"SELECT {', '.join(column.name for column in table.columns)} "
-                    f"FROM {table.qualified_name}"
-                )
-            ]
+            table.qualified_name: sorted(
+                (
+                    tuple(row)
+                    for row in session.run(
+                        f"SELECT {', '.join(column.name for column in table.columns)} "
+                        f"FROM {table.qualified_name}"
+                    )
+                ),
+                key=repr,
+            )
             for table in (TABLES[name] for name in tables)
         }
 
