@@ -50,6 +50,8 @@ class Table:
     checked_against: tuple[str, ...] = ()  # what its checks look at besides
     # The table whose changed days the checks look at, where it is not this one.
     days_of: str = ""
+    # Name and description of the checks that its load tells.
+    load_checks: tuple[tuple[str, str], ...] = ()
     # Columns that hold another table's key, with that table.
     joins: tuple[tuple[str, str], ...] = ()
 
