@@ -102,23 +102,12 @@ def _listener(
 
 
 def _user_agent(rng: Random) -> str:
-    """Return a browser's name: Chrome's and Safari's in literal quotes, as in the real data."""
+    """Return a browser's name."""
     kind = rng.random()
-    if kind < 0.55:
-        system = draw.one_of(rng, WORDS["chrome_systems"])
-        version = f"{draw.whole(rng, 62, 71)}.0.{draw.whole(rng, 3200, 3580)}"
-        return (
-            f'"Mozilla/5.0 ({system}) AppleWebKit/537.36 (KHTML, like Gecko) '
-            f'Chrome/{version}.{draw.whole(rng, 60, 140)} Safari/537.36"'
-        )
-    if kind < 0.70:
-        device = draw.one_of(rng, WORDS["safari_devices"])
-        return (
-            f'"Mozilla/5.0 ({device}) AppleWebKit/605.1.15 (KHTML, like Gecko) '
-            f'Version/{draw.whole(rng, 11, 13)}.0 Mobile/15E148 Safari/604.1"'
-        )
-    if kind < 0.92:
-        version = f"{draw.whole(rng, 52, 64)}.0"
-        system = draw.one_of(rng, WORDS["firefox_systems"])
-        return f"Mozilla/5.0 ({system}; rv:{version}) Gecko/20100101 Firefox/{version}"
-    return f"Mozilla/5.0 (Windows NT 6.{draw.whole(rng, 1, 4)}; Trident/7.0; rv:11.0) like Gecko"
+    browser = next(one for one in WORDS["browsers"] if kind < one["below"])
+    drawn = {
+        part: draw.whole(rng, *choice) if isinstance(choice[0], int) else draw.one_of(rng, choice)
+        for part, choice in browser.items()
+        if isinstance(choice, list)
+    }
+    return str(browser["name"].format(**drawn))
