@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 from sparkify_dagster.sample import draw
 from sparkify_dagster.sample.spec import SampleSpec
-from sparkify_dagster.sample.words import WORDS, encode
+from sparkify_dagster.sample.words import WORDS
 
 DAY_MS = 86_400_000
 FIRST_USER_ID = 2
@@ -15,33 +16,15 @@ DAYS_OF_NEWCOMERS = 60
 NAMESAKE_RANKS = (2, 5)
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """The parts of an event's line that name its user, ready to be joined with the others."""
-
-    auth: str
-    to_item: str
-    to_length: str
-    location: str
-    to_session: str
-    from_agent: str
-
-
-NOBODY = Identity(
-    auth='"auth":"Logged Out"',
-    to_item='"firstName":null,"gender":null,"itemInSession":',
-    to_length=',"lastName":null,"length":',
-    location=',"location":null',
-    to_session=',"registration":null,"sessionId":',
-    from_agent=',"userAgent":null,"userId":""}',
-)
+# The keys of an event that name its user; those that are missing are null.
+NOBODY = {"auth": "Logged Out", "userId": ""}
 
 
 @dataclass(slots=True)
 class Listener:
     """A user. `level` and `free_at_ms` (when the next session may start) change over time."""
 
-    identity: Identity
+    identity: dict[str, Any]  # as of NOBODY
     level: str
     free_at_ms: int
 
@@ -89,15 +72,16 @@ def _listener(
     if rank > NAMESAKE_RANKS[1] and rng.random() < SHARE_OF_NEWCOMERS:
         registration = spec.start_ms + draw.whole(rng, 0, DAYS_OF_NEWCOMERS * DAY_MS)
     pays = rng.random() < (0.5 if rank < 0.2 * spec.users else 0.15)
-    area = draw.one_of(rng, WORDS["metro_areas"])
-    identity = Identity(
-        auth='"auth":"Logged In"',
-        to_item=f'"firstName":{encode(first_name)},"gender":"{gender}","itemInSession":',
-        to_length=f',"lastName":{encode(last_name)},"length":',
-        location=f',"location":{encode(area)}',
-        to_session=f',"registration":{registration}.0,"sessionId":',
-        from_agent=f',"userAgent":{encode(_user_agent(rng))},"userId":"{user_id}"}}',
-    )
+    identity = {
+        "auth": "Logged In",
+        "firstName": first_name,
+        "gender": gender,
+        "lastName": last_name,
+        "location": draw.one_of(rng, WORDS["metro_areas"]),
+        "registration": float(registration),
+        "userAgent": _user_agent(rng),
+        "userId": str(user_id),
+    }
     return Listener(identity, "paid" if pays else "free", registration + 60_000)
 
 
