@@ -1,4 +1,4 @@
-"""What a table is: the facts that `tables.py` says of each, and those that its SQL file says."""
+"""What a table is: the facts that `tables.yaml` says of each, and those that its SQL file says."""
 
 import re
 from collections.abc import Iterator
@@ -43,7 +43,6 @@ class Table:
     """A table or view: an asset of the same name, with a file of its own in `sql/`."""
 
     name: str
-    schema: str
     group: str  # folder in sql/ and asset group
     summary: str  # what it is and its grain
     built_from: tuple[str, ...]  # its sources: a load of one of them makes it out of date
@@ -51,8 +50,15 @@ class Table:
     checked_against: tuple[str, ...] = ()  # what its checks look at besides
     # The table whose changed days the checks look at, where it is not this one.
     days_of: str = ""
+    # Name and description of the checks that its load tells.
+    load_checks: tuple[tuple[str, str], ...] = ()
     # Columns that hold another table's key, with that table.
     joins: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def schema(self) -> str:
+        """Return the schema: files as rows apart from what is made of them."""
+        return "staging" if self.group == "staging" else "analytics"
 
     @property
     def qualified_name(self) -> str:

@@ -6,26 +6,11 @@ import re
 from sparkify_dagster.lake.base import LakeError
 
 # The keys of an event in the order of the files, which is the order of the JSONPaths too.
-EVENT_KEYS = (
-    "artist",
-    "auth",
-    "firstName",
-    "gender",
-    "itemInSession",
-    "lastName",
-    "length",
-    "level",
-    "location",
-    "method",
-    "page",
-    "registration",
-    "sessionId",
-    "song",
-    "status",
-    "ts",
-    "userAgent",
-    "userId",
-)
+_KEYS = """
+artist auth firstName gender itemInSession lastName length level location method page registration
+sessionId song status ts userAgent userId
+"""
+EVENT_KEYS = tuple(_KEYS.split())
 
 _STEP = re.compile(r"\.(?P<dot>[^.\[\]'\"]+)|\['(?P<single>[^']+)'\]|\[(?P<index>\d+)\]")
 _STEP_DOUBLE = re.compile(r'\["(?P<double>[^"]+)"\]')

@@ -87,11 +87,11 @@ class Song:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """What a play says about its song, encoded; `matched` if title and artist are catalogued."""
+    """What a play says about its song; `matched` if title and artist are catalogued."""
 
     artist: str
     song: str
-    length: str
+    length: float  # seconds
     length_ms: int
     matched: bool
 
@@ -335,10 +335,4 @@ def _track_of(song: Song, rank: int, known: set[tuple[str, str]], rng: Random) -
 def _track(title: str, artist: str, length: int, known: set[tuple[str, str]]) -> Track:
     # Every character outside ASCII is garbled in the real events, so such songs match nothing.
     title, artist = garble(title), garble(artist)
-    return Track(
-        artist=encode(artist),
-        song=encode(title),
-        length=encode(length / 100_000),
-        length_ms=length // 100,
-        matched=(title, artist) in known,
-    )
+    return Track(artist, title, length / 100_000, length // 100, (title, artist) in known)

@@ -7,11 +7,14 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
+from sparkify_dagster.lake.jsonpaths import EVENT_KEYS
 from sparkify_dagster.sample import draw
 from sparkify_dagster.sample.catalogue import Track
 from sparkify_dagster.sample.listeners import DAY_MS, NOBODY, Audience, Listener
 from sparkify_dagster.sample.spec import SampleSpec
+from sparkify_dagster.sample.words import encode
 
 HOUR_MS = 3_600_000
 
@@ -39,9 +42,9 @@ NEAR_MS = 5_000
 ACTIONS = {"Login", "Logout", "Save Settings", "Submit Upgrade", "Submit Downgrade"}
 WANDERINGS = ("Home",) * 12 + ("Settings",) * 3 + ("Level",) * 3 + ("Help", "Help", "About")
 
-# ts, session id, item in session, the line up to its ts, the rest of it, and what it counts as.
-Row = tuple[int, int, int, str, str, int]
-NO_PLAY, PLAY, MATCHED_PLAY = range(3)
+# ts, session id, item in session, the event, and whether it plays a song of the catalogue.
+Row = tuple[int, int, int, dict[str, Any], bool]
+NO_VALUES = dict.fromkeys(EVENT_KEYS)
 
 
 @dataclass(slots=True)
@@ -114,7 +117,7 @@ class Days:
         share_near = min(1.0, len(rows) * NEAR_MS / DAY_MS)
         chance = SHARE_OF_SAME_TS / share_near if rows else 0.0
         last_ts = ts_before = last_session = 0
-        for row_ts, session_id, _, head, tail, _ in rows:
+        for row_ts, session_id, _, event, _ in rows:
             ts = row_ts
             if (
                 ts - last_ts < NEAR_MS
@@ -125,11 +128,10 @@ class Days:
             ):
                 ts = last_ts
             ts_before, last_ts, last_session = last_ts, ts, session_id
-            lines.append(f"{head}{ts}{tail}")
-        kinds = [row[-1] for row in rows]
+            lines.append(encode(event | {"ts": ts}))
+            self.counts.plays += event["page"] == "NextSong"
         self.counts.events += len(rows)
-        self.counts.matched_plays += kinds.count(MATCHED_PLAY)
-        self.counts.plays += kinds.count(MATCHED_PLAY) + kinds.count(PLAY)
+        self.counts.matched_plays += sum(matched for *_, matched in rows)
         return lines
 
 
@@ -237,13 +239,13 @@ class _Session:
             ts = max(ts + 400, self._song_end) + int(self._rng.random() * pause)
         self._now = ts
         self._song_end = ts + track.length_ms
-        kind = MATCHED_PLAY if track.matched else PLAY
-        self._append("NextSong", "PUT", 200, kind, track.artist, track.song, track.length)
+        song = {"artist": track.artist, "song": track.song, "length": track.length}
+        self._append("NextSong", "PUT", 200, song, track.matched)
 
     def _page(self, page: str) -> None:
         if self.rows:
             # A 307 sends the browser on at once; a person takes some seconds.
-            redirected = self.rows[-1][3].endswith('"status":307,"ts":')
+            redirected = self.rows[-1][3]["status"] == 307
             self._now += 150 + int(self._rng.random() * (900 if redirected else 45_000))
         if page in ACTIONS:
             self._append(page, "PUT", 307)
@@ -255,15 +257,11 @@ class _Session:
         page: str,
         method: str,
         status: int,
-        kind: int = NO_PLAY,
-        artist: str = "null",
-        song: str = "null",
-        length: str = "null",
+        song: dict[str, Any] | None = None,
+        matched: bool = False,
     ) -> None:
-        who, item = self._identity, len(self.rows)
-        head = (
-            f'{{"artist":{artist},{who.auth},{who.to_item}{item}{who.to_length}{length},'
-            f'"level":"{self._level}"{who.location},"method":"{method}",'
-            f'"page":"{page}"{who.to_session}{self._id},"song":{song},"status":{status},"ts":'
-        )
-        self.rows.append((self._now, self._id, item, head, who.from_agent, kind))
+        item = len(self.rows)
+        request = {"method": method, "page": page, "status": status, "level": self._level}
+        place = {"sessionId": self._id, "itemInSession": item}
+        event = NO_VALUES | self._identity | request | place | (song or {})
+        self.rows.append((self._now, self._id, item, event, matched))

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 from sparkify_dagster.sample import draw
 from sparkify_dagster.sample.spec import SampleSpec
-from sparkify_dagster.sample.words import WORDS, encode
+from sparkify_dagster.sample.words import WORDS
 
 DAY_MS = 86_400_000
 FIRST_USER_ID = 2
@@ -15,33 +16,15 @@ DAYS_OF_NEWCOMERS = 60
 NAMESAKE_RANKS = (2, 5)
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """The parts of an event's line that name its user, ready to be joined with the others."""
-
-    auth: str
-    to_item: str
-    to_length: str
-    location: str
-    to_session: str
-    from_agent: str
-
-
-NOBODY = Identity(
-    auth='"auth":"Logged Out"',
-    to_item='"firstName":null,"gender":null,"itemInSession":',
-    to_length=',"lastName":null,"length":',
-    location=',"location":null',
-    to_session=',"registration":null,"sessionId":',
-    from_agent=',"userAgent":null,"userId":""}',
-)
+# The keys of an event that name its user; those that are missing are null.
+NOBODY = {"auth": "Logged Out", "userId": ""}
 
 
 @dataclass(slots=True)
 class Listener:
     """A user. `level` and `free_at_ms` (when the next session may start) change over time."""
 
-    identity: Identity
+    identity: dict[str, Any]  # as of NOBODY
     level: str
     free_at_ms: int
 
@@ -89,36 +72,26 @@ def _listener(
     if rank > NAMESAKE_RANKS[1] and rng.random() < SHARE_OF_NEWCOMERS:
         registration = spec.start_ms + draw.whole(rng, 0, DAYS_OF_NEWCOMERS * DAY_MS)
     pays = rng.random() < (0.5 if rank < 0.2 * spec.users else 0.15)
-    area = draw.one_of(rng, WORDS["metro_areas"])
-    identity = Identity(
-        auth='"auth":"Logged In"',
-        to_item=f'"firstName":{encode(first_name)},"gender":"{gender}","itemInSession":',
-        to_length=f',"lastName":{encode(last_name)},"length":',
-        location=f',"location":{encode(area)}',
-        to_session=f',"registration":{registration}.0,"sessionId":',
-        from_agent=f',"userAgent":{encode(_user_agent(rng))},"userId":"{user_id}"}}',
-    )
+    identity = {
+        "auth": "Logged In",
+        "firstName": first_name,
+        "gender": gender,
+        "lastName": last_name,
+        "location": draw.one_of(rng, WORDS["metro_areas"]),
+        "registration": float(registration),
+        "userAgent": _user_agent(rng),
+        "userId": str(user_id),
+    }
     return Listener(identity, "paid" if pays else "free", registration + 60_000)
 
 
 def _user_agent(rng: Random) -> str:
-    """Return a browser's name: Chrome's and Safari's in literal quotes, as in the real data."""
+    """Return a browser's name."""
     kind = rng.random()
-    if kind < 0.55:
-        system = draw.one_of(rng, WORDS["chrome_systems"])
-        version = f"{draw.whole(rng, 62, 71)}.0.{draw.whole(rng, 3200, 3580)}"
-        return (
-            f'"Mozilla/5.0 ({system}) AppleWebKit/537.36 (KHTML, like Gecko) '
-            f'Chrome/{version}.{draw.whole(rng, 60, 140)} Safari/537.36"'
-        )
-    if kind < 0.70:
-        device = draw.one_of(rng, WORDS["safari_devices"])
-        return (
-            f'"Mozilla/5.0 ({device}) AppleWebKit/605.1.15 (KHTML, like Gecko) '
-            f'Version/{draw.whole(rng, 11, 13)}.0 Mobile/15E148 Safari/604.1"'
-        )
-    if kind < 0.92:
-        version = f"{draw.whole(rng, 52, 64)}.0"
-        system = draw.one_of(rng, WORDS["firefox_systems"])
-        return f"Mozilla/5.0 ({system}; rv:{version}) Gecko/20100101 Firefox/{version}"
-    return f"Mozilla/5.0 (Windows NT 6.{draw.whole(rng, 1, 4)}; Trident/7.0; rv:11.0) like Gecko"
+    browser = next(one for one in WORDS["browsers"] if kind < one["below"])
+    drawn = {
+        part: draw.whole(rng, *choice) if isinstance(choice[0], int) else draw.one_of(rng, choice)
+        for part, choice in browser.items()
+        if isinstance(choice, list)
+    }
+    return str(browser["name"].format(**drawn))

@@ -14,6 +14,7 @@ def _listed(found: Any) -> list[Any]:
     return found.split() if isinstance(found, str) else list(found)
 
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 _TEXT = Path(__file__).with_name("words.yaml").read_text(encoding="utf-8")
 WORDS = {name: _listed(found) for name, found in yaml.safe_load(_TEXT).items()}
 
@@ -27,7 +28,7 @@ def plural(noun: str) -> str:
 
 def encode(value: object) -> str:
     r"""Return a value as JSON in the real files' spelling: ASCII, `\uXXXX`, and `/` as `\/`."""
-    return json.dumps(value, separators=(",", ":")).replace("/", "\\/")
+    return _ENCODER.encode(value).replace("/", "\\/")
 
 
 def garble(text: str) -> str:

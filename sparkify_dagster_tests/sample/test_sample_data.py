@@ -23,30 +23,11 @@ from sparkify_dagster.sample import (
     users_for,
     write_sample_lake,
 )
+from sparkify_dagster_tests.support.tiny_lake import JSONPATHS as KEYS
 
 SPEC = SampleSpec(days=14, songs=400)
 TINY = SampleSpec(days=2, events_per_day=40, songs=30, users=8)
 LOGGED_OUT_NULLS = ("firstName", "lastName", "gender", "location", "registration", "userAgent")
-KEYS = [
-    "artist",
-    "auth",
-    "firstName",
-    "gender",
-    "itemInSession",
-    "lastName",
-    "length",
-    "level",
-    "location",
-    "method",
-    "page",
-    "registration",
-    "sessionId",
-    "song",
-    "status",
-    "ts",
-    "userAgent",
-    "userId",
-]
 
 
 class Lake:

@@ -6,27 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-JSONPATHS = [
-    "artist",
-    "auth",
-    "firstName",
-    "gender",
-    "itemInSession",
-    "lastName",
-    "length",
-    "level",
-    "location",
-    "method",
-    "page",
-    "registration",
-    "sessionId",
-    "song",
-    "status",
-    "ts",
-    "userAgent",
-    "userId",
-]
-
 EVENT: dict[str, Any] = {
     "artist": "N1",
     "auth": "Logged In",
@@ -47,6 +26,7 @@ EVENT: dict[str, Any] = {
     "userAgent": '"Mozilla/5.0"',
     "userId": "8",
 }
+JSONPATHS = list(EVENT)
 SONG: dict[str, Any] = {
     "artist_id": "A1",
     "artist_latitude": None,
