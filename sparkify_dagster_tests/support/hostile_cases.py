@@ -110,7 +110,7 @@ LAKES = [
     ),
 ]
 
-# Values of an event, by key, as JSON text, and whole lines: every way of COPY says the same of them.
+# Values of an event, by key, as JSON text, and whole lines: every way of COPY says the same.
 EVENT_VALUES: list[tuple[str, str]] = [
     (key, text)
     for key, texts in {
