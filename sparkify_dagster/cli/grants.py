@@ -12,6 +12,12 @@ from sparkify_dagster.warehouse.base import WarehouseError
 _NO_RIGHT = "42501"
 
 
+def _named(_: click.Context, __: click.Parameter, users: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(user.strip() for user in users):
+        raise click.BadParameter("a user's name is empty")
+    return users
+
+
 @click.command()
 @click.option(
     "--names",
@@ -26,6 +32,7 @@ _NO_RIGHT = "42501"
     "loaders",
     multiple=True,
     metavar="USER",
+    callback=_named,
     help="Give this database user the role sparkify_loader. May be repeated.",
 )
 @click.option(
@@ -33,6 +40,7 @@ _NO_RIGHT = "42501"
     "analysts",
     multiple=True,
     metavar="USER",
+    callback=_named,
     help="Give this database user the role sparkify_analyst. May be repeated.",
 )
 @click.option("--dry-run", is_flag=True, help="Print the statements; connect to nothing.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sparkify_dagster.cli.run import dagster_home
 from sparkify_dagster.settings import Settings, load_settings
 from sparkify_dagster.tables import LOAD_CHECKS, TABLES
 from sparkify_dagster.warehouse import open_warehouse
@@ -30,6 +31,7 @@ def command() -> None:
     """Tell what is loaded up to when, how the last run ended and which checks fail."""
     from rich.console import Console
 
+    has_home = os.environ.get("DAGSTER_HOME") and dagster_home()
     settings = load_settings()
     warehouse = open_warehouse(settings)
     readable = warehouse.for_readers()
@@ -43,7 +45,7 @@ def command() -> None:
         console.print(f"As of: {_moment(readable.as_of)}")
     _print_files(console, contents, settings)
     console.print(_grid(contents))
-    if os.environ.get("DAGSTER_HOME"):
+    if has_home:
         _print_runs(console, settings.asset_key_prefix)
     else:
         console.print("Runs and checks: unknown, as DAGSTER_HOME is not set.")

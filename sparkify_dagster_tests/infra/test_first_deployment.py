@@ -90,9 +90,9 @@ def test_every_step_works_without_an_edit_that_the_guide_does_not_name(
     said: dict[str, str] = {}
     shell = {"AWS_ENDPOINT_URL": s3_url, "AWS_ACCESS_KEY_ID": "AKIDWIRE",
              "AWS_SECRET_ACCESS_KEY": "x", "SSL_CERT_FILE": double.ca_file}  # fmt: skip
-    for number, text in enumerate(STEPS, 1):
-        by_hand.get(number, lambda _: None)(" ".join(text.split()))
-        text = text.replace("s3://my-bucket/sparkify", LAKE).replace("us-west-2", REGION)
+    for number, told in enumerate(STEPS, 1):
+        by_hand.get(number, lambda _: None)(" ".join(told.split()))
+        text = told.replace("s3://my-bucket/sparkify", LAKE).replace("us-west-2", REGION)
         for given, words in commands(re.sub(r"'arn:[^']*redshift!\.\.\.'", admin, text)):
             if words == ["export"]:
                 shell |= given

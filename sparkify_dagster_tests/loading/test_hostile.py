@@ -1,11 +1,11 @@
 """What hostile lakes, settings, files and queries come to."""
 
 import os
-import random
 import re
 from collections.abc import Callable, Iterable, Iterator
 from html import unescape
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import duckdb
@@ -14,15 +14,16 @@ from click.testing import CliRunner, Result
 
 from sparkify_dagster.assets.freshness import sample_end
 from sparkify_dagster.cli import main
-from sparkify_dagster.lake.base import LOG_PREFIX, SONG_PREFIX, LakeError, SourceFile
+from sparkify_dagster.lake.base import LOG_PREFIX, SONG_PREFIX, Lake, LakeError, SourceFile
 from sparkify_dagster.lake.combine import combine
 from sparkify_dagster.lake.local import LocalLake
 from sparkify_dagster.settings import SettingError, load_settings
 from sparkify_dagster.tables import TABLES
 from sparkify_dagster.text import code_block, markdown, markdown_table
-from sparkify_dagster.warehouse.base import CopySource, CopyStep, Session, WarehouseError
-from sparkify_dagster.warehouse.duckdb import engine
+from sparkify_dagster.warehouse.base import CopySource, CopyStep, Session, Warehouse, WarehouseError
+from sparkify_dagster.warehouse.duckdb import copy, engine
 from sparkify_dagster.warehouse.duckdb.engine import DuckDBSession, DuckDBWarehouse
+from sparkify_dagster.warehouse.redshift.settings import load_redshift_settings
 from sparkify_dagster_tests.support import hostile_cases as cases
 from sparkify_dagster_tests.support.hostile_cases import BASE, DAY, HostileLake
 from sparkify_dagster_tests.support.loads import load_all, rows_of, run_table
@@ -34,6 +35,7 @@ from sparkify_dagster_tests.support.tiny_lake import TinyLake, event, event_file
 __all__ = ["s3_url", "stage"]  # fixtures
 
 STAGING = ("staging_events", "staging_songs")
+MANY = 1000  # bad lines that a load may leave out
 
 
 @pytest.fixture
@@ -92,14 +94,14 @@ def copied(memory: duckdb.DuckDBPyConnection, lake: LocalLake, folder: Path, tab
         session = DuckDBSession(connection)
         session.execute(f"staging/{table}/create")
         if table == "staging_events":
-            copy = CopySource(lake, [lake.fingerprint(file) for file in lake.list_events()])
+            source = CopySource(lake, [lake.fingerprint(file) for file in lake.list_events()])
         else:
             files = lake.list_songs()
-            copy = CopySource(lake, files, combine(lake, files, folder).parts)
+            source = CopySource(lake, files, combine(lake, files, folder).parts)
         place = f"staging/{table}"
         step = CopyStep(table, f"{place}/landing", f"{place}/copy", f"{place}/insert")
         try:
-            return session.copy(step, copy, 0).rows
+            return session.copy(step, source, 0).rows
         finally:
             connection.execute("ROLLBACK")
 
@@ -120,33 +122,62 @@ def test_hostile_lakes(
     assert sorted(lake.left_out[LOG_PREFIX] + lake.left_out[SONG_PREFIX]) == case.left_out
 
 
+def what_comes(
+    warehouse: Warehouse, lake: Lake, table: str
+) -> tuple[list[Any], set[tuple[str, int]]] | None:
+    """Return the rows of a load and the lines that it leaves out, None where it fails."""
+    step = events_step if table == "staging_events" else songs_step
+    try:
+        found = change(warehouse, step(lake, max_errors=MANY))
+    except (LakeError, WarehouseError):
+        return None
+    rows = warehouse.read(lambda session: session.run(f"SELECT * FROM staging.{table}"), "t", "r")
+    return sorted(rows, key=repr), {(bad.file, bad.line) for bad in found.rejected}
+
+
+def mixed_lakes(seed: int) -> dict[str, bytes]:
+    """Lay hostile lakes into one, all of them or half, each with its own day and song."""
+    chosen = cases.LAKES if seed == 0 else Random(seed).sample(cases.LAKES, len(cases.LAKES) // 2)
+    day, text = event_file("2018-11-02"), "song_data/A/A/D/TRD.json"
+    files: dict[str, bytes] = {}
+    for number, case in enumerate(chosen):
+        own = {
+            day: event_file(f"2019-{number // 28 + 1:02d}-{number % 28 + 1:02d}"),
+            text: text.replace("TRD", f"TRD{number}"),
+        }
+        files |= {own.get(name, name): content for name, content in case.files.items()}
+    return files
+
+
+def dealt_lines(seed: int) -> dict[str, bytes]:
+    """Deal all hostile lines, and as many good ones, to three days."""
+    lines = [*cases.EVENT_LINES, *[cases.OTHER_DAY] * len(cases.EVENT_LINES)]
+    Random(seed).shuffle(lines)
+    return {event_file(f"2018-11-0{day}"): b"\n".join(lines[day::3]) for day in (2, 3, 4)}
+
+
+@pytest.mark.parametrize("mix", [mixed_lakes, dealt_lines])
 @pytest.mark.parametrize("seed", range(3))
-def test_mixed_hostile_lakes_come_to_the_same_in_every_way(
-    stage: Stage, tmp_path: Path, seed: int
+def test_every_way_of_copy_comes_to_the_same(
+    stage: Stage,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    mix: Callable[[int], dict[str, bytes]],
+    seed: int,
 ) -> None:
-    """DuckDB from a folder, and the Redshift double from S3."""
-    chosen = random.Random(seed).sample(cases.LAKES, 9)
-    files = dict(BASE)
-    for case in chosen:
-        files |= {name: content for name, content in case.files.items() if name not in files}
-    source = lake_of(tmp_path / "lake", files)
+    """DuckDB's fast way, its look at every object, and the Redshift double from S3."""
+    source = lake_of(tmp_path / "lake", BASE | mix(seed))
+    lake = LocalLake(str(source.folder))
     stage.bucket.clear()
-    for file in sorted(source.folder.rglob("*")):
-        if file.is_file():
-            stage.bucket.put(file.relative_to(source.folder).as_posix(), file.read_bytes())
-    path = tmp_path / "w.duckdb"
-    redshift = stage.warehouse()
-    steps = {"staging_events": events_step, "staging_songs": songs_step}
-    for table, step in steps.items():
-        found = on_duckdb(DuckDBWarehouse(path, 0), path, source, table)
-        on_redshift = outcome(
-            lambda step=step: change(redshift, step(stage.lake)),
-            lambda table=table: stage.rows(f"staging.{table}"),
-        )
-        # Engines word a fault differently.
-        assert (
-            on_redshift == found or isinstance(on_redshift, str) is isinstance(found, str) is True
-        )
+    stage.bucket.put_folder(source.folder)
+    for table in STAGING:
+        fast = what_comes(DuckDBWarehouse(tmp_path / "fast.duckdb", 0), lake, table)
+        assert fast is not None
+        with monkeypatch.context() as patch:
+            patch.setattr(copy, "load_lines", lambda _, __, texts, *___: list(texts))
+            checked = what_comes(DuckDBWarehouse(tmp_path / "checked.duckdb", 0), lake, table)
+        assert checked == fast
+        assert what_comes(stage.warehouse(), stage.lake, table) == fast
 
 
 # --- only in a folder
@@ -283,6 +314,25 @@ def test_hostile_settings(variables: dict[str, str], message: str) -> None:
     assert "hunter2" not in raised.value.message
 
 
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [case[1:] for case in cases.REDSHIFT_SETTINGS],
+    ids=[case[0] for case in cases.REDSHIFT_SETTINGS],
+)
+def test_hostile_settings_of_redshift(variables: dict[str, str], message: str) -> None:
+    with pytest.raises(SettingError, match=message) as raised:
+        load_redshift_settings(variables["SPARKIFY_LAKE"], 1, variables)
+    assert "\n" not in raised.value.message
+    assert "hunter2" not in raised.value.message
+
+
+@pytest.mark.parametrize("host", ["10.0.0.7", "a-b.c_d.example"])
+@pytest.mark.parametrize("user", ["dagster", "IAM:ann@example.com", "Ädmin-1.x"])
+def test_places_of_redshift_that_are_fine(host: str, user: str) -> None:
+    given = cases.REDSHIFT | {"REDSHIFT_HOST": host, "REDSHIFT_USER": user}
+    assert load_redshift_settings(given["SPARKIFY_LAKE"], 1, given).user == user
+
+
 def test_a_redshift_variable_that_nothing_reads_is_a_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -366,6 +416,14 @@ def test_a_warehouse_that_was_cut_off_is_named(source: TinyLake, tmp_path: Path)
     assert isinstance(found, str)
     assert re.search("is damaged|cannot be opened", found)
     assert found.endswith("remove it and run: the lake has everything")
+
+
+@pytest.mark.parametrize("home", ["nowhere", "/nowhere"])
+def test_a_home_that_is_not_there_is_one_line(
+    filled: Path, call: Callable[..., Result], home: str
+) -> None:
+    result = call("status", SPARKIFY_DUCKDB_PATH=str(filled), DAGSTER_HOME=home)
+    assert_one_line(result, f"Error: DAGSTER_HOME='{home}': has to be the full path of a folder")
 
 
 @pytest.mark.parametrize("words", [("status",), ("query", "SELECT * FROM users")])

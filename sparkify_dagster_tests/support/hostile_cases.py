@@ -110,6 +110,48 @@ LAKES = [
     ),
 ]
 
+# Values of an event, by key, as JSON text, and whole lines: every way of COPY says the same.
+EVENT_VALUES: list[tuple[str, str]] = [
+    (key, text)
+    for key, texts in {
+        "status": ("1.7", "1e3", '"many"', "true", '"0x10"', '"1_000"', "{}", "[200]", "2147483648",
+                   '"007"', '" 7 "', '""', "null", "-0"),
+        "sessionId": ("9223372036854775808", "null", '""', "9" * 400),
+        "length": ('"long"', "true", "[1.5]", '"nan"', '"inf"', "1e400", '"1_000.5"', '"+2.5e2"',
+                   '"  "', "7", "1e-7"),
+        "ts": ('"2018-11-01 20:57:10"', "1541105830796.5", "null", "1e12", "9223372036854775808",
+               '"1541105830796"', "-1"),
+        "artist": ("112", "true", '{"name": "N1"}', "[]", '"a\\u0000b"', '"{}"', '"null"', "null",
+                   json.dumps("\u00e9" * 128), json.dumps("\u00e9" * 129), '"\\ud83d"', '"a\\tb"'),
+        "page": ("null", '""', '"' + "x" * 300 + '"'),
+    }.items()
+    for text in texts
+]  # fmt: skip
+EVENT_LINES: list[bytes] = [
+    b"plain words",
+    b"null",
+    b'"text"',
+    b"[]",
+    b"{",
+    b'{"sessionId": 5',
+    b"\xff\xfe{\x00}\x00",
+    b" \t",
+    json_lines([event(sessionId=6)])[:-1],
+    json_lines([event(sessionId=6)]) + b"}",
+    json_lines([event(sessionId=6)])[:-1] + b",}",
+    json_lines([event(sessionId=6)]).replace(b'"N1"', b"NaN"),
+    json_lines([event(sessionId=6)]).replace(b'"N1"', b"'N1'"),
+    json_lines([event(sessionId=6)]).replace(b'"N1"', b'"N\t1"'),
+    json_lines([event(sessionId=6)]).replace(b'"N1"', b'"N\xff1"'),
+    json_lines([event(sessionId=6)]).replace(b'"artist"', b'"song"'),
+    *(
+        json_lines([event(sessionId=7)]).replace(
+            f'"{key}": {json.dumps(event(sessionId=7)[key])}'.encode(), f'"{key}": {text}'.encode()
+        )
+        for key, text in EVENT_VALUES
+    ),
+]
+
 # name, variables, what the one line of the error says
 SETTINGS: list[tuple[str, dict[str, str], str]] = [
     ("a slip", {"SPARKIFY_LAK": "x"}, r"SPARKIFY_LAK: is no setting; did you mean SPARKIFY_LAKE\?"),
@@ -138,6 +180,30 @@ SETTINGS: list[tuple[str, dict[str, str], str]] = [
         {"SPARKIFY_ALERT_WEBHOOK": "https://user:hunter2@hooks.example/x"},
         r"SPARKIFY_ALERT_WEBHOOK \(its value is a secret and not shown\): .*without user",
     ),
+]
+
+# The same of what says where Redshift is.
+REDSHIFT = {
+    "SPARKIFY_LAKE": "s3://bucket/lake",
+    "SPARKIFY_MANIFEST_PREFIX": "s3://bucket/manifests",
+    "REDSHIFT_HOST": "host.example",
+    "REDSHIFT_DATABASE": "dev",
+    "REDSHIFT_USER": "dagster",
+    "REDSHIFT_PASSWORD": "hunter2",
+}
+REDSHIFT_SETTINGS: list[tuple[str, dict[str, str], str]] = [
+    (f"{name}={value!r}", REDSHIFT | {name: value}, rf"^SPARKIFY_TARGET=redshift .*{name}={shown}")
+    for name, value, shown in (
+        ("REDSHIFT_HOST", "https://host.example", "'https://host.example': allowed is a host"),
+        ("REDSHIFT_HOST", "host.example ", "'host.example ': allowed is a host"),
+        ("REDSHIFT_HOST", '"host.example"', "'\"host.example\"': allowed is a host"),
+        ("REDSHIFT_HOST", "host.example:5439", "'host.example:5439': .* without .*port"),
+        ("REDSHIFT_HOST", "host.example/dev", "'host.example/dev': allowed is a host"),
+        ("REDSHIFT_DATABASE", "dev; DROP TABLE x", "'dev; DROP TABLE x': allowed is a name"),
+        ("REDSHIFT_DATABASE", "'dev'", "\"'dev'\": allowed is a name"),
+        ("REDSHIFT_USER", "dag;ster", "'dag;ster': allowed is a name"),
+        ("REDSHIFT_USER", "dagster\n", r"'dagster\\n': allowed is a name"),
+    )
 ]
 
 # name, content of .env, what the one line of the error says

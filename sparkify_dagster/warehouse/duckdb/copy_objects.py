@@ -45,7 +45,7 @@ def load_objects(session: Session, plan: Plan, text: Text, folder: Path, found: 
     for objects in batches(text.objects(), _spooled_size, _CHUNK_BYTES):
         files = _spool(objects, folder / "spool.csv")
         _check(session, plan, folder / "spool.csv")
-        _take_bad_lines(session, files, found)
+        _take_bad_lines(session, plan, files, found)
         _take_keys(session, plan, text, files, found)
         session.run(
             f"CREATE TEMP VIEW {plan.landing} AS SELECT {stamped(plan, files)} FROM checked "
@@ -79,10 +79,10 @@ def _check(session: Session, plan: Plan, spool: Path) -> None:
     )
     faults = ", ".join([_KEY_TWICE, *(fault for _, fault in checked)])
     session.run(
-        "CREATE TEMP TABLE checked AS SELECT file, line, malformed, "
-        "CASE WHEN malformed IS NOT NULL THEN text END AS bad, json_keys(object) AS keys, "
+        "CREATE TEMP TABLE checked AS SELECT file, line, malformed, json_keys(object) AS keys, "
         f"{values}, CASE WHEN malformed IS NULL THEN "
-        f"list_filter([{faults}], lambda fault : fault IS NOT NULL) ELSE [] END AS faults "
+        f"list_filter([{faults}], lambda fault : fault IS NOT NULL) ELSE [] END AS faults, "
+        "CASE WHEN malformed IS NOT NULL OR len(faults) > 0 THEN text END AS bad "
         "FROM spooled"
     )
 
@@ -219,7 +219,8 @@ def _shown(text: bytes) -> bytes:
     return "".join(letter if letter.isprintable() else " " for letter in shown).encode()
 
 
-def _take_bad_lines(session: Session, files: Sequence[str], found: Found) -> None:
+def _take_bad_lines(session: Session, plan: Plan, files: Sequence[str], found: Found) -> None:
+    steps = {column.name: column.steps for column in plan.columns}
     rows = session.run(
         "SELECT file, line, malformed, bad, faults FROM checked "
         "WHERE malformed IS NOT NULL OR len(faults) > 0 ORDER BY file, line"
@@ -227,12 +228,29 @@ def _take_bad_lines(session: Session, files: Sequence[str], found: Found) -> Non
     for file, line, malformed, bad, faults in rows:
         name = files[file]
         lines = [
-            BadLine(name, line, fault["column_name"], fault["reason"], fault["value"] or "")
+            BadLine(
+                name,
+                line,
+                column := fault["column_name"],
+                fault["reason"],
+                _as_written(bad, steps.get(column, ()), fault["value"] or ""),
+            )
             for fault in faults or ()
         ]
         if malformed is not None:
             lines.insert(0, BadLine(name, line, "", malformed, bad[:_SHOWN_CHARACTERS]))
         found.add_bad_line(lines)
+
+
+def _as_written(text: str, steps: Sequence[str | int], value: str) -> str:
+    """Return a number as it stands in the file: DuckDB says 1000000000000.0 for 1e12."""
+    written = json.loads(text, parse_float=str, parse_int=str)
+    try:
+        for step in steps:
+            written = written[step]
+    except (KeyError, IndexError, TypeError):
+        return value
+    return written[:_SHOWN_CHARACTERS] if isinstance(written, str) else value
 
 
 def _take_keys(

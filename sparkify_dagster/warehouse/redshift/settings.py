@@ -13,6 +13,16 @@ SSL_MODES = ("verify-full", "verify-ca", "disable")
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+(,arn:[\w:+=,.@/-]+)*")
 _SECRET = re.compile(r"arn:aws[a-z-]*:secretsmanager:(?P<region>[a-z0-9-]+):\d{12}:secret:.+")
 _PREFIX = re.compile(r"s3://[a-z0-9][a-z0-9.-]+(/.*)?")
+# What is no part of them is a slip: a scheme, a port, blanks, quotes, a second statement.
+_HOST = re.compile(r"[\w.-]+", re.ASCII)
+_NAME = re.compile(r"[\w.:@+$/-]+")
+_PLACES = (
+    ("REDSHIFT_HOST", _HOST, "a host's name or IPv4 address, without scheme, port, blanks, quotes"),
+    *(
+        (f"REDSHIFT_{what}", _NAME, "a name of letters, digits and _ . : @ + $ / -")
+        for what in ("DATABASE", "USER", "CLUSTER_ID", "WORKGROUP")
+    ),
+)
 _DATA = (LOG_PREFIX, SONG_PREFIX)
 _YES_NO = {"true": True, "false": False}
 
@@ -79,6 +89,11 @@ def load_redshift_settings(
     """
     env = os.environ if environment is None else environment
     problems = _login_problems(env) + _copy_problems(env, lake)
+    problems += [
+        f"{name}={env[name]!r}: allowed is {allowed}"
+        for name, pattern, allowed in _PLACES
+        if env.get(name) and not pattern.fullmatch(env[name])
+    ]
     if env.get("REDSHIFT_SSLMODE", "") not in ("", *SSL_MODES):
         problems.append(
             f"REDSHIFT_SSLMODE={env['REDSHIFT_SSLMODE']!r}: allowed are {', '.join(SSL_MODES)}"
@@ -98,8 +113,9 @@ def load_redshift_settings(
         except SettingError as error:
             problems.append(str(error))
     if problems:
-        lines = "".join(f"\n  {problem}" for problem in problems)
-        raise SettingError(f"SPARKIFY_TARGET=redshift cannot be used as it is set up:{lines}")
+        raise SettingError(
+            f"SPARKIFY_TARGET=redshift cannot be used as it is set up: {'; '.join(problems)}"
+        )
     numbers["part_bytes"] <<= 20
     secret_arn = env.get("REDSHIFT_SECRET_ARN", "")
     found = _SECRET.fullmatch(secret_arn)

@@ -259,6 +259,14 @@ def test_dry_run_connects_to_nothing(filled: AccessDouble) -> None:
     assert filled.rights()["members"] == []
 
 
+@pytest.mark.parametrize("option", ["--loader", "--analyst"])
+@pytest.mark.parametrize("name", ["", "  "])
+def test_a_user_without_a_name_is_refused(option: str, name: str) -> None:
+    result = grants("--dry-run", "--analyst", "ann", option, name)
+    assert result.exit_code == 2
+    assert f"'{option}': a user's name is empty" in result.output
+
+
 def test_duckdb_has_no_roles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPARKIFY_DUCKDB_PATH", str(tmp_path / "w.duckdb"))
     result = grants()
