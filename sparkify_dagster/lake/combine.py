@@ -51,10 +51,6 @@ class Origins(Sequence[Origin]):
         name, lines = self._runs[run]
         return name, lines[at - self._starts[run]]
 
-    def __eq__(self, other: object) -> bool:
-        """Compare line by line."""
-        return isinstance(other, Sequence) and list(self) == list(other)
-
 
 @dataclass
 class Part:
@@ -149,7 +145,7 @@ def combine(
             text = b"".join(_with_prefix(prefix, one) + b"\n" for _, one in objects)
             if shapes:
                 shapes.add_objects(file.name, objects)
-        writer.add(file.name, lines, text, len(content))
+        writer.add(file.name, lines, text, file.unpacked_size)
         digest = xxhash.xxh3_128_hexdigest(content)
         # As `replace` would, in half its time.
         files_read.append(

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 from sparkify_dagster.lake.objects import decompress
 
-_MOST_SHAPES = 8  # of a file's lines; one with more is looked at object by object
 _BETWEEN = b'":'
 _KEY = re.compile(rb'[{,]\s*"([^"\\]*)$')
+_NO_SHAPE: "tuple[tuple[str, ...], list[bytes]]" = ((), [b""])
 
 
 @dataclass
@@ -32,7 +32,10 @@ class Shapes:
     """The keys of each file's objects, file by file."""
 
     def __init__(self) -> None:
-        self.files: dict[str, FileKeys] = {}
+        self.keys: set[str] = set()  # of all files
+        self.files: dict[str, FileKeys] = {}  # those of several objects
+        # By the number of pieces between the colons: the keys, and how each piece ends.
+        self._known: dict[int, tuple[tuple[str, ...], list[bytes]]] = {}
 
     def plain_lines(self, name: str, content: bytes) -> bytes | None:
         """Take in a file of one object a line; return its lines, each with its end.
@@ -43,52 +46,52 @@ class Shapes:
         text = text if text.endswith(b"\n") else text + b"\n"
         lines = text.split(b"\n")
         del lines[-1]
-        shapes: dict[int, list[bytes]] = {}  # ends of the pieces before each colon, by their number
-        counts: Counter[int] = Counter()
-        keys: dict[int, tuple[str, ...]] = {}
+        counts: Counter[tuple[str, ...]] = Counter()
         for line in lines:
             pieces = line.split(_BETWEEN)
-            number = len(pieces)
-            ends = shapes.get(number)
-            if ends is None:
-                found = _shape(line, pieces)
-                if found is None or len(shapes) == _MOST_SHAPES:
+            keys, ends = self._known.get(len(pieces), _NO_SHAPE)
+            if pieces[0] != ends[0] or not all(map(bytes.endswith, pieces, ends)):
+                keys, ends = _shape(line, pieces)
+                if not keys:
                     return None
-                keys[number], ends = found
-                shapes[number] = ends
-            if not line.endswith(b"}") or not all(map(bytes.endswith, pieces, ends)):
+                self._known[len(pieces)] = keys, ends
+            if line[-1:] != b"}":
                 return None
-            counts[number] += 1
-        if not lines:
-            return None
-        found_keys: Counter[str] = Counter()
-        for number, count in counts.items():
-            found_keys.update(dict.fromkeys(keys[number], count))
-        self.files[name] = FileKeys(len(lines), 0, len(lines), found_keys)
+            counts[keys] += 1
+        found: Counter[str] = Counter()
+        for keys, count in counts.items():
+            found.update(dict.fromkeys(keys, count))
+        self._add(name, FileKeys(len(lines), 0, len(lines), found))
         return text
 
     def add_objects(self, name: str, objects: Sequence[tuple[int, bytes]]) -> None:
         """Take in the objects of a file one by one, each with its line."""
-        file = self.files[name] = FileKeys(len(objects))
+        file = FileKeys(len(objects))
         for line, text in objects:
             file.last_line = line
             try:
                 file.keys.update(dict.fromkeys(json.loads(text), 1))
             except (ValueError, TypeError, RecursionError):
                 file.malformed += 1
+        self._add(name, file)
+
+    def _add(self, name: str, file: FileKeys) -> None:
+        self.keys |= file.keys.keys()
+        if file.objects > 1:
+            self.files[name] = file
 
 
-def _shape(line: bytes, pieces: Sequence[bytes]) -> tuple[tuple[str, ...], list[bytes]] | None:
+def _shape(line: bytes, pieces: Sequence[bytes]) -> tuple[tuple[str, ...], list[bytes]]:
     """Return the keys of an object and how the pieces before their colons end.
 
-    None where it is none, holds another, or has a key twice or an escaped one.
+    None of both where it is no object, holds another, or has a key twice or an escaped one.
     """
     found = [_KEY.search(piece) for piece in pieces[:-1]]
     try:
         keys = tuple(json.loads(line))
         names = [match[1].decode() for match in found if match]
     except (ValueError, TypeError, RecursionError):
-        return None
+        return _NO_SHAPE
     if not keys or list(keys) != names or len(names) != len(found) or line[:1] != b"{":
-        return None
+        return _NO_SHAPE
     return keys, [match[0] for match in found if match]
