@@ -30,7 +30,7 @@ from sparkify_dagster.warehouse.copy_rules import STAMP, plan_copy
 from sparkify_dagster.warehouse.redshift.connection import place_of
 from sparkify_dagster.warehouse.redshift.errors import LOAD_FAILED, ServerError, failed_query
 from sparkify_dagster.warehouse.redshift.load_errors import Origins
-from sparkify_dagster.warehouse.redshift.uploads import PartSizes, bare_numbers
+from sparkify_dagster.warehouse.redshift.uploads import PartSizes
 from sparkify_dagster.warehouse.scratch import scratch_folder
 from sparkify_dagster.warehouse.statements import Keyword, read_statement, render
 
@@ -108,13 +108,12 @@ class Copier:
         settings = self._session.settings
         count = PartSizes(settings.part_bytes, settings.slices).count(total)
         columns = self._plan.columns
-        bare = bare_numbers(column.key for column in columns if column.type == "VARCHAR")
-        shapes = Shapes()
+        shapes = Shapes(column.key for column in columns if column.type == "VARCHAR")
         sent: list[Future[str]] = []
         with ThreadPoolExecutor(_THREADS) as pool:
 
             def send(part: Part) -> None:
-                sent.append(pool.submit(self._session.uploads.put_part, part, bare))
+                sent.append(pool.submit(self._session.uploads.put_part, part))
                 if len(sent) > _WAITING:
                     sent[-_WAITING].result()
 

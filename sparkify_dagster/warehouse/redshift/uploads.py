@@ -3,8 +3,7 @@
 import gzip
 import json
 import logging
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sparkify_dagster.lake.base import LakeError
@@ -52,13 +51,11 @@ class Uploads:
         manifest = {"entries": [{"url": url, "mandatory": True} for url in urls]}
         return self.put(f"{len(self._names):05d}.manifest", json.dumps(manifest).encode())
 
-    def put_part(self, part: Part, bare: "re.Pattern[bytes]") -> str:
-        """Compress and write a part, with the numbers that `bare` finds in quotes."""
-        text = part.path.read_bytes()
+    def put_part(self, part: Part) -> str:
+        """Compress and write a part, which leaves this host."""
+        content = gzip.compress(part.path.read_bytes(), _GZIP_LEVEL)
         part.path.unlink()
-        if bare.search(text):
-            text = bare.sub(rb'"\1":"\2"', text)
-        return self.put(f"{part.path.name}.gz", gzip.compress(text, _GZIP_LEVEL))
+        return self.put(f"{part.path.name}.gz", content)
 
     def remove(self) -> None:
         """Remove what was written, unless it is to be kept."""
@@ -74,13 +71,3 @@ class Uploads:
         """Write an object; return its address."""
         self._names.append(f"{self._folder}/{name}")
         return self.prefix.put(self._names[-1], content)
-
-
-def bare_numbers(keys: Iterable[str]) -> "re.Pattern[bytes]":
-    """Return what finds a number at one of some keys, which go into columns of text.
-
-    COPY prints a number that goes into a text column with 17 digits, so 4.6 would become
-    4.5999999999999996. A quote inside a text is escaped, so a key cannot be found there.
-    """
-    any_key = "|".join(map(re.escape, keys))
-    return re.compile(rf'"({any_key})"\s*:\s*(-?\d[^,}}\s]*)'.encode())

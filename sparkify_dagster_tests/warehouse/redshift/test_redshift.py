@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sparkify_dagster.lake.combine import Part, combine
+from sparkify_dagster.lake.combine import combine
 from sparkify_dagster.lake.jsonpaths import EVENT_KEYS
 from sparkify_dagster.lake.local import LocalLake
 from sparkify_dagster.lake.s3_prefix import S3Prefix
@@ -18,7 +18,7 @@ from sparkify_dagster.settings import SettingError
 from sparkify_dagster.warehouse.base import LoadError, WarehouseError
 from sparkify_dagster.warehouse.redshift import copy
 from sparkify_dagster.warehouse.redshift.settings import load_redshift_settings
-from sparkify_dagster.warehouse.redshift.uploads import PartSizes, Uploads, bare_numbers
+from sparkify_dagster.warehouse.redshift.uploads import PartSizes, Uploads
 from sparkify_dagster_tests.redshift_double import Fault
 from sparkify_dagster_tests.sql.test_sql_lint import ALLOWED_OWN, denied
 from sparkify_dagster_tests.support.redshift_stage import (
@@ -243,7 +243,7 @@ def test_parts_fill_the_slices_and_keep_their_origins(stage: Stage, tmp_path: Pa
     stage.bucket.put(f"{DAY}2-events.json.gz", gzip.compress(day_lines(100)))
     odd = b'\n{"ts": 1,\n "page": "Home"}\n\n{"page": "No \\"ts\\":"} {"ts": 3}'
     stage.bucket.put(f"{DAY}3-events.json", odd)
-    files, shapes, done = stage.lake.list_events(), Shapes(), []
+    files, shapes, done = stage.lake.list_events(), Shapes([]), []
     total = sum(file.unpacked_size for file in files)
     combined = combine(stage.lake, files, tmp_path, total / 4, shapes, done.append)
     assert done == combined.parts
@@ -277,37 +277,47 @@ def test_parts_fill_the_slices_and_keep_their_origins(stage: Stage, tmp_path: Pa
         b'{"ts": 1, "page": {"level": 2}}',
         b'{"ts": 1, "page"',
         b'{"ts": 1}\r',
+        b'{"ts": 1}\n}',
         b'{"ts": 1, "ts": 2}',
         b'{"a\\u0062c": 1}',
-        b"",
+        b"\n",
         b"{}",
         b"[1]",
     ],
 )
 def test_lines_that_are_not_plain_are_looked_at_one_by_one(line: bytes) -> None:
     for content in (line, b'{"ts": 1}\n' + line, b'{"ts": 1}\n' + line + b'\n{"ts": 2}\n'):
-        shapes = Shapes()
-        assert shapes.plain_lines("a.json", content) is None
+        shapes = Shapes([])
+        assert shapes.plain_lines("a.json", content) == []
         assert shapes.files == {}
 
 
 def test_a_text_feigns_no_key() -> None:
     lines = [b'{"ts":1,"page":"a, \\"level\\":1}"}', b'{"ts":1,"page":"},{","level":2}']
-    shapes = Shapes()
-    assert shapes.plain_lines("a.json", b"\n".join(lines)) in (None, b"\n".join(lines) + b"\n")
+    shapes = Shapes([])
+    shapes.plain_lines("a.json", b"\n".join(lines))
     shapes.add_objects("b.json", list(enumerate(lines)))
     assert shapes.files["b.json"].keys == {"ts": 2, "page": 2, "level": 1}
     assert shapes.keys == {"ts", "page", "level"}
 
 
-def test_numbers_of_text_columns_are_put_in_quotes(stage: Stage, tmp_path: Path) -> None:
-    path = tmp_path / "part-0000.json"
-    path.write_bytes(b'{"title":4.50,"year":1}\n{"title": -1e3 }\n{"title":"\\"title\\":5"}\n')
+@pytest.mark.parametrize("end", [b"\n", b"\n\n"], ids=["line by line", "object by object"])
+def test_numbers_of_text_columns_are_put_in_quotes(
+    stage: Stage, tmp_path: Path, end: bytes
+) -> None:
+    lines = [
+        b'{"title":4.50,"year":1}',
+        b'{"title": -1e3, "year": 2}',
+        b'{"title":"\\"title\\":5","year":3}',
+        b'{"title":null}',
+    ]
+    stage.bucket.put(f"{DAY}1-events.json", end.join(lines))
+    (part,) = combine(stage.lake, stage.lake.list_events(), tmp_path, 1e6, Shapes(["title"])).parts
     uploads = Uploads(S3Prefix(MANIFESTS, "SPARKIFY_MANIFEST_PREFIX"), "run/token", keep=True)
-    url = uploads.put_part(Part(path), bare_numbers(["title"]))
-    found = gzip.decompress(stage.bucket.get(url.removeprefix("s3://wire-lake/")))
-    assert found == (b'{"title":"4.50","year":1}\n{"title":"-1e3" }\n{"title":"\\"title\\":5"}\n')
-    assert not path.exists()
+    found = stage.bucket.get(uploads.put_part(part).removeprefix("s3://wire-lake/"))
+    texts = [json.loads(line)["title"] for line in gzip.decompress(found).splitlines()]
+    assert texts == ["4.50", "-1e3", '"title":5', None]
+    assert not part.path.exists()
 
 
 @pytest.mark.parametrize(
