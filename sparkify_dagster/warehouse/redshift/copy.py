@@ -30,7 +30,7 @@ from sparkify_dagster.warehouse.copy_rules import STAMP, plan_copy
 from sparkify_dagster.warehouse.redshift.connection import place_of
 from sparkify_dagster.warehouse.redshift.errors import LOAD_FAILED, ServerError, failed_query
 from sparkify_dagster.warehouse.redshift.load_errors import Origins
-from sparkify_dagster.warehouse.redshift.uploads import PartSizes
+from sparkify_dagster.warehouse.redshift.uploads import CombinedFiles, PartSizes
 from sparkify_dagster.warehouse.scratch import scratch_folder
 from sparkify_dagster.warehouse.statements import Keyword, read_statement, render
 
@@ -77,7 +77,9 @@ class Copier:
         most = self._session.settings.part_bytes
         # COPY counts an empty file as no file at all.
         small = [f for f in files if f.size and (f.unpacked_size <= most or not self._step.stamp)]
-        parts, read = self._upload(small)
+        combined = self._upload(small)
+        parts = combined.parts
+        self._take_keys(combined.shapes)
         names = {file.name for file in small}
         others = [file for file in files if file.name not in names]
         self._session.execute(self._step.landing)
@@ -100,10 +102,13 @@ class Copier:
             self._session.execute(self._step.stamp, source_file=file.name)
         result = self._found.result()
         self._session.execute(self._step.insert)
-        return replace(result, files=[*read, *others])
+        return replace(result, files=[*combined.files, *others])
 
-    def _upload(self, files: Sequence[SourceFile]) -> tuple[dict[str, Part], list[SourceFile]]:
-        """Combine files into parts on S3; return these by address, and what reading told."""
+    def _upload(self, files: Sequence[SourceFile]) -> CombinedFiles:
+        """Combine files into parts on S3, unless the transaction has done so at its last try."""
+        uploads, key = self._session.uploads, tuple(files)
+        if key in uploads.combined:
+            return uploads.combined[key]
         total = sum(file.unpacked_size for file in files)
         settings = self._session.settings
         count = PartSizes(settings.part_bytes, settings.slices).count(total)
@@ -113,14 +118,15 @@ class Copier:
         with ThreadPoolExecutor(_THREADS) as pool:
 
             def send(part: Part) -> None:
-                sent.append(pool.submit(self._session.uploads.put_part, part))
+                sent.append(pool.submit(uploads.put_part, part))
                 if len(sent) > _WAITING:
                     sent[-_WAITING].result()
 
             combined = combine(self._lake, files, self._folder, total / count, shapes, send)
             urls = [future.result() for future in sent]
-        self._take_keys(shapes)
-        return dict(zip(urls, combined.parts, strict=True)), combined.files
+        parts = dict(zip(urls, combined.parts, strict=True))
+        uploads.combined = {key: CombinedFiles(parts, combined.files, shapes)}
+        return uploads.combined[key]
 
     def _take_keys(self, shapes: Shapes) -> None:
         found, known = self._found, self._plan.known_keys

@@ -6,9 +6,10 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sparkify_dagster.lake.base import LakeError
+from sparkify_dagster.lake.base import LakeError, SourceFile
 from sparkify_dagster.lake.combine import Part
 from sparkify_dagster.lake.s3_prefix import S3Prefix
+from sparkify_dagster.lake.shapes import Shapes
 
 _log = logging.getLogger(__name__)
 
@@ -34,14 +35,24 @@ class PartSizes:
         return max(1, wanted, min(even, total // _LEAST_PART))
 
 
+@dataclass(frozen=True)
+class CombinedFiles:
+    """Files that lie on S3 as parts."""
+
+    parts: dict[str, Part]  # by address
+    files: list[SourceFile]  # with what reading them told
+    shapes: Shapes
+
+
 class Uploads:
-    """The objects of one transaction, below a prefix of its own."""
+    """The objects of one transaction, below a prefix of its own; tried again, it has them still."""
 
     def __init__(self, prefix: S3Prefix, folder: str, keep: bool) -> None:
         self.prefix = prefix
         self._folder = folder
         self._keep = keep
         self._names: list[str] = []
+        self.combined: dict[tuple[SourceFile, ...], CombinedFiles] = {}  # what was last combined
 
     def put_manifest(self, urls: Sequence[str]) -> str:
         """Write a manifest; return its address.

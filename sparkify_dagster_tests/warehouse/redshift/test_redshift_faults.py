@@ -1,5 +1,6 @@
 """Faults on the wire: the warehouse holds the old or the new state, and the message helps."""
 
+import json
 import threading
 import traceback
 from collections.abc import Callable
@@ -121,6 +122,17 @@ def test_a_cut_in_a_copy_is_made_up_for(
     assert_same_tables(stage, expected)
     assert stage.bucket.keys("manifests/") == []
     assert len(stage.pauses) == 2
+
+
+def test_a_transaction_that_is_tried_again_has_its_parts_still(stage: Stage, lake: Path) -> None:
+    stage.bucket.put_folder(lake)
+    cut = fault(stage, "INSERT INTO staging.staging_events", "cut_before")
+    change(stage.warehouse(SPARKIFY_KEEP_MANIFESTS="true"), events(stage.lake))
+    assert cut.fired == 1
+    manifests = [key for key in stage.bucket.keys("manifests/") if key.endswith(".manifest")]
+    first, second = (json.loads(stage.bucket.get(key))["entries"] for key in manifests)
+    assert first == second
+    assert len(stage.bucket.keys("manifests/")) == len(first) + 3  # with the JSONPaths
 
 
 @pytest.mark.parametrize("what", CUTS)
