@@ -6,7 +6,7 @@ export DAGSTER_HOME ?= $(CURDIR)/.dagster
 export DAGSTER_DISABLE_TELEMETRY := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help run ui test chromium test-ui smoke-redshift test-redshift screenshots lint bench bench-day lock clean
+.PHONY: help run ui test chromium test-ui smoke-redshift test-redshift screenshots lint bench bench-day bench-redshift lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -76,6 +76,9 @@ bench: $(VENV)/.run  ## full loads and a new day against dbt, SQLMesh, a script 
 
 bench-day: $(VENV)/.run  ## a new day after 30, 365, 1000 days; start-up (HISTORY="30 365" RUNS=5)
 	$(BIN)/python -m benchmarks day $(HISTORY) --runs $(or $(RUNS),5)
+
+bench-redshift: $(VENV)/.dev  ## what runs ask of Redshift, on the double, and the seconds that a model has for it (HISTORY="30 365")
+	$(BIN)/python -m benchmarks.redshift $(HISTORY)
 
 lock:  ## write the locks anew from pyproject.toml and requirements/*.in
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 --upgrade requirements/uv.in -o requirements/uv.txt

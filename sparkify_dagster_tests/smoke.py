@@ -519,7 +519,7 @@ _LATER = {
     "token": "t", "table_name": "staging_events", "file_name": "log_data/a.json",
     "source_file": "log_data/a.json", "load_id": 7, "full_load_id": 3, "taken_in": 5,
     "least_rows": 0, "sources": ("", "staging_events"), "first_day": dt.date(2018, 11, 1),
-    "last_day": dt.date(2018, 11, 2),
+    "last_day": dt.date(2018, 11, 2), "table_names": ("staging.staging_events",),
 }  # fmt: skip
 _PLACES: dict[str, dict[str, Any]] = {
     "a later load": _LATER,

@@ -19,6 +19,7 @@ from sparkify_dagster.loading.schema import bookkeeping
 from sparkify_dagster.table import Table
 from sparkify_dagster.tables import TABLES
 from sparkify_dagster.warehouse.columns import created_name, read_columns
+from sparkify_dagster.warehouse.copy_rules import STAMP
 from sparkify_dagster.warehouse.copy_statement import parse_copy
 from sparkify_dagster.warehouse.statements import (
     read_statement,
@@ -117,13 +118,13 @@ def _copy(table: Table, statement: str, relations: _Relations) -> None:
     """Take in what COPY fills: by position through the JSONPaths, or by name with 'auto'."""
     place = {"manifest": "", "iam_role": "", "jsonpaths": "jsonpaths", "max_errors": 0}
     copy = parse_copy(render(read_statement(statement), place))
-    keys = copy.columns if copy.json_source == "auto" else EVENT_KEYS
+    keys = copy.columns if copy.json_source == "auto" else (*EVENT_KEYS, STAMP)
     folder = _LAKE_FOLDERS[table.name]
     landing = relations.known[copy.target]
     for name, key in zip(copy.columns, keys, strict=True):
         landing.columns[name] = frozenset({f"{folder}.{key}"})
     # The loader adds it; no file holds it.
-    landing.columns["source_file"] = frozenset({f"{folder}.{FILE_PATH}"})
+    landing.columns[STAMP] = frozenset({f"{folder}.{FILE_PATH}"})
 
 
 def _apply(statement: str, relations: _Relations) -> None:

@@ -17,6 +17,7 @@ SONG_PREFIX = "song_data/"
 JSONPATHS_NAME = "log_json_path.json"
 SAMPLE_MARKER = "sample.json"
 LAYOUTS = {LOG_PREFIX: "YYYY/MM/YYYY-MM-DD-events.json", SONG_PREFIX: "A/B/C/TR*.json"}
+_PACKED = 10
 
 _EVENT_FILE = re.compile(r"log_data/\d{4}/\d{2}/(\d{4}-\d{2}-\d{2})-events\.json(\.gz)?", re.ASCII)
 _SONG_FILE = re.compile(r"song_data/(?:.*/)?[^/]+\.json(\.gz)?", re.DOTALL)
@@ -44,6 +45,11 @@ class SourceFile:
     content_hash: str | None = None  # XXH3-128 of the stored bytes, once read
     line_count: int | None = None  # once read; mostly the number of JSON objects
     inode: int = 0  # in a folder: tells a file from another put in its place
+
+    @property
+    def unpacked_size(self) -> int:
+        """Return how many bytes it holds; of a compressed file, a guess at such data."""
+        return self.size * (_PACKED if self.name.endswith(".gz") else 1)
 
 
 @dataclass(frozen=True)

@@ -51,10 +51,6 @@ class Origins(Sequence[Origin]):
         name, lines = self._runs[run]
         return name, lines[at - self._starts[run]]
 
-    def __eq__(self, other: object) -> bool:
-        """Compare line by line."""
-        return isinstance(other, Sequence) and list(self) == list(other)
-
 
 @dataclass
 class Part:
@@ -127,7 +123,8 @@ def combine(
 ) -> Combined:
     """Write the objects of `files` into parts of about `part_bytes` bytes below `folder`.
 
-    `shapes` takes in which keys the objects have; `done` is handed each part that is complete.
+    `shapes` takes in which keys the objects have, and puts numbers in quotes; `done` is handed each
+    part that is complete.
 
     Raises:
         LakeError: a file cannot be read, or its compressed data is damaged.
@@ -137,10 +134,11 @@ def combine(
 
     def take(file: SourceFile, content: bytes) -> None:
         prefix = _prefix(file.name)
-        plain = shapes.plain_lines(file.name, content) if shapes else None
+        plain = shapes.plain_lines(file.name, content) if shapes else []
         if plain:
-            lines: Sequence[int] = range(1, plain.count(b"\n") + 1)
-            text = (b"\n" + plain[:-1]).replace(b"\n{", b"\n" + prefix + b",")[1:] + b"\n"
+            lines: Sequence[int] = range(1, len(plain) + 1)
+            start = prefix + b","
+            text = start + (b"\n" + start).join(plain) + b"\n"
         else:
             packed = file.name.endswith(".gz")
             read = read_objects(file.name, BytesIO(content)) if packed else split_objects(content)
@@ -149,7 +147,8 @@ def combine(
             text = b"".join(_with_prefix(prefix, one) + b"\n" for _, one in objects)
             if shapes:
                 shapes.add_objects(file.name, objects)
-        writer.add(file.name, lines, text, len(content))
+                text = shapes.quoted(text)
+        writer.add(file.name, lines, text, file.unpacked_size)
         digest = xxhash.xxh3_128_hexdigest(content)
         # As `replace` would, in half its time.
         files_read.append(

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from sparkify_dagster.lake.base import LOG_PREFIX, SONG_PREFIX, Lake, SourceFile
-from sparkify_dagster.lake.combine import combine
 from sparkify_dagster.loading.ledger import Ledger, record_load, utc_now
 from sparkify_dagster.loading.plan import KnownFile, Plan, holds_all, plan_events, plan_songs
 from sparkify_dagster.loading.refresh import empty
@@ -26,11 +25,10 @@ from sparkify_dagster.loading.version import read_version
 from sparkify_dagster.table import Table
 from sparkify_dagster.tables import STAGING_EVENTS, STAGING_SONGS
 from sparkify_dagster.warehouse.base import BadLine, CopyResult, CopySource, CopyStep, Session
-from sparkify_dagster.warehouse.scratch import scratch_folder
 
 _FINGERPRINT_THREADS = 4
 
-Copy = Callable[[CopyStep], tuple[CopyResult, list[SourceFile]]]
+Copy = Callable[[CopyStep], CopyResult]
 
 
 class Books(NamedTuple):
@@ -109,8 +107,8 @@ def load_events(
     plan = replace(plan, read=_fingerprints(lake, plan.read))
     is_full = load.is_outdated or not load.known or (full_refresh and days is None)
 
-    def copy(step: CopyStep) -> tuple[CopyResult, list[SourceFile]]:
-        return session.copy(step, CopySource(lake, plan.read), max_errors), plan.read
+    def copy(step: CopyStep) -> CopyResult:
+        return session.copy(step, CopySource(lake, plan.read), max_errors)
 
     result = _carry_out(session, load, plan, is_full, copy)
     result.left_out = lake.left_out.get(LOG_PREFIX, [])
@@ -138,11 +136,8 @@ def load_songs(
     is_full = full_refresh or load.is_outdated or not load.known
     plan = plan_songs(listed, load.known, read_again=is_full)
 
-    def copy(step: CopyStep) -> tuple[CopyResult, list[SourceFile]]:
-        with scratch_folder() as folder:
-            combined = combine(lake, plan.read, folder)
-            source = CopySource(lake, plan.read, combined.parts)
-            return session.copy(step, source, max_errors), combined.files
+    def copy(step: CopyStep) -> CopyResult:
+        return session.copy(step, CopySource(lake, plan.read, are_small=True), max_errors)
 
     result = _carry_out(session, load, plan, is_full, copy)
     result.left_out = lake.left_out.get(SONG_PREFIX, [])
@@ -229,9 +224,10 @@ def _carry_out(
         landing=f"{table.file}/landing",
         copy=f"{table.file}/copy",
         insert=f"{table.file}/insert",
+        stamp=table.section("stamp") or "",
     )
-    copied, files = copy(step) if plan.read else (CopyResult(), [])
-    _note_files(session, files, copied)
+    copied = copy(step) if plan.read else CopyResult()
+    _note_files(session, copied.files or plan.read, copied)
     for section in (table.section("after_copy"), changes, f"{table.file}/remember_files"):
         if section:
             session.execute(section, **places)

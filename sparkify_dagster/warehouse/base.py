@@ -69,15 +69,17 @@ class CopyStep:
     landing: str  # creates the temporary table that COPY fills
     copy: str
     insert: str  # from the landing table into the staging table
+    stamp: str = ""  # says the file of rows that were loaded from one by itself
 
 
 @dataclass(frozen=True)
 class CopySource:
-    """What a COPY reads: files of the lake as they are, or parts combined from them."""
+    """What a COPY reads: files of the lake, and the parts they were combined into, if they were."""
 
     lake: Lake
     files: Sequence[SourceFile]
     parts: Sequence[Part] | None = None
+    are_small: bool = False  # so many that every engine combines them
 
 
 @dataclass
@@ -88,6 +90,7 @@ class CopyResult:
     rejected: list[BadLine] = field(default_factory=list)  # skipped within MAXERROR
     unknown_keys: set[str] = field(default_factory=set)  # in the files, not in the table
     objects: dict[str, int] = field(default_factory=dict)  # in each file, if looked at one by one
+    files: list[SourceFile] = field(default_factory=list)  # with what combining them told
 
 
 class Session(Protocol):

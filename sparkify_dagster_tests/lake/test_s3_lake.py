@@ -275,7 +275,7 @@ def test_songs_combined_from_s3_are_those_of_a_folder(server, tmp_path):
         folder = tmp_path / type(lake).__name__
         folder.mkdir()
         combined = combine(lake, lake.list_songs(), folder, part_bytes=1000)
-        parts = [(part.path.read_bytes(), part.origins) for part in combined.parts]
+        parts = [(part.path.read_bytes(), list(part.origins)) for part in combined.parts]
         found.append((parts, [replace(file, version="") for file in combined.files]))
     assert found[0] == found[1]
     assert len(found[0][0]) > 3

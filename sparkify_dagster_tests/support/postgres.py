@@ -19,6 +19,7 @@ from sqlglot import exp, parse_one
 
 from sparkify_dagster.lake.objects import decompress, split_objects
 from sparkify_dagster.warehouse.base import CopyResult, CopySource, CopyStep, Row
+from sparkify_dagster.warehouse.copy_rules import STAMP
 from sparkify_dagster.warehouse.copy_statement import CopyStatement, parse_copy
 from sparkify_dagster.warehouse.statements import read_statement, read_statements, render
 
@@ -119,8 +120,8 @@ class PostgresSession:
         statement = parse_copy(render(read_statement(step.copy), place))
         result = CopyResult()
         for name, objects in _objects(source):
-            self.execute(step.landing, source_file=name)
-            rows = [_values(step, statement, source, found) for found in objects]
+            self.execute(step.landing)
+            rows = [_values(step, statement, source, {STAMP: name} | found) for found in objects]
             self.insert(statement.target, statement.columns, rows)
             self.execute(step.insert)
             self.run(f"DROP TABLE {statement.target}")
@@ -135,15 +136,11 @@ class PostgresSession:
 
 
 def _objects(source: CopySource) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Yield the objects of each file or part, numbers as they are written."""
+    """Yield the objects of each file, numbers as they are written."""
 
     def read(text: bytes) -> dict[str, Any]:
         return json.loads(text, parse_float=str, parse_int=str)
 
-    if source.parts is not None:
-        for part in source.parts:
-            yield "", [read(line) for line in part.path.read_bytes().splitlines()]
-        return
     for file in source.files:
         (path,) = source.lake.local_paths([file], Path())
         content = decompress(file.name, path.read_bytes())
@@ -155,8 +152,8 @@ def _values(
 ) -> list[Any]:
     keys = statement.columns
     if statement.json_source != "auto":
-        keys = [path.strip("$[]'\"") for path in source.lake.read_jsonpaths()]
-    tree = parse_one(render(read_statement(step.landing), {"source_file": ""}), read="redshift")
+        keys = [*(path.strip("$[]'\"") for path in source.lake.read_jsonpaths()), STAMP]
+    tree = parse_one(read_statement(step.landing), read="redshift")
     types = {column.name: column.args["kind"].this for column in tree.find_all(exp.ColumnDef)}
     values = []
     for column, key in zip(statement.columns, keys, strict=True):

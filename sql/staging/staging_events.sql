@@ -88,7 +88,8 @@ WHERE file_day IN (SELECT file_day FROM replaced_files);
 
 
 -- name: landing
--- What COPY fills: the file's fields in the order of log_json_path.json, and the file.
+-- What COPY fills: the file's fields in the order of log_json_path.json, and the file, which is
+-- added when files are combined.
 CREATE TEMP TABLE landing_events (
     artist VARCHAR(256),
     auth VARCHAR(32),
@@ -108,7 +109,7 @@ CREATE TEMP TABLE landing_events (
     ts TIMESTAMP NOT NULL,
     user_agent VARCHAR(512),
     user_id VARCHAR(32),
-    source_file VARCHAR(1024) DEFAULT :source_file
+    source_file VARCHAR(1024)
 );
 
 
@@ -116,7 +117,7 @@ CREATE TEMP TABLE landing_events (
 -- name: copy
 COPY landing_events (
     artist, auth, first_name, gender, item_in_session, last_name, length, level, location,
-    method, page, registration, session_id, song, status, ts, user_agent, user_id
+    method, page, registration, session_id, song, status, ts, user_agent, user_id, source_file
 )
 FROM :manifest
 IAM_ROLE :iam_role
@@ -126,6 +127,14 @@ TIMEFORMAT 'epochmillisecs'
 COMPUPDATE OFF
 STATUPDATE OFF
 MAXERROR :max_errors;
+
+
+
+-- name: stamp
+-- Says the file of the rows that a COPY loaded from it as it lies in the lake.
+UPDATE landing_events
+SET source_file = :source_file
+WHERE source_file IS NULL;
 
 
 

@@ -10,17 +10,15 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from sparkify_dagster.lake.base import SourceFile
 from sparkify_dagster.lake.batches import batches as by_size
 from sparkify_dagster.warehouse.base import CopyResult, CopySource, CopyStep, Session
-from sparkify_dagster.warehouse.duckdb.copy_found import Found
+from sparkify_dagster.warehouse.copy_found import Found
+from sparkify_dagster.warehouse.copy_rules import Text, plan_copy
 from sparkify_dagster.warehouse.duckdb.copy_lines import load_lines
 from sparkify_dagster.warehouse.duckdb.copy_objects import load_objects
-from sparkify_dagster.warehouse.duckdb.copy_rules import Text, plan_copy
 
 # Read at once, and held before it goes into the table: two cores share it from 128 MB on.
 _BATCH_BYTES = 256 * 1024 * 1024
-_PACKED = 10  # what a compressed file may be unpacked, roughly, of such data
 
 
 def copy(
@@ -48,15 +46,10 @@ def batches(source: CopySource, folder: Path) -> Iterator[list[Text]]:
                 yield [Text(part.path.name, part.path, part.line_count, part.origins)]
         return
     fetched = folder / "fetched"
-    for files in by_size(
-        (file for file in source.files if file.size), _unpacked_size, _BATCH_BYTES
-    ):
+    filled = (file for file in source.files if file.size)
+    for files in by_size(filled, lambda file: file.unpacked_size, _BATCH_BYTES):
         paths = source.lake.local_paths(files, fetched)
         yield [
             Text(file.name, path, file.line_count) for file, path in zip(files, paths, strict=True)
         ]
         shutil.rmtree(fetched, ignore_errors=True)
-
-
-def _unpacked_size(file: SourceFile) -> int:
-    return file.size * (_PACKED if file.name.endswith(".gz") else 1)

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from sparkify_dagster.lake.objects import chunks, count_filled_lines, squeeze
 from sparkify_dagster.warehouse.base import Session
-from sparkify_dagster.warehouse.duckdb.copy_found import Found, take_keys
-from sparkify_dagster.warehouse.duckdb.copy_rules import (
+from sparkify_dagster.warehouse.copy_found import Found
+from sparkify_dagster.warehouse.copy_rules import (
     FIRST_MOMENT,
     INTEGERS,
     LAST_MOMENT,
@@ -25,9 +25,8 @@ from sparkify_dagster.warehouse.duckdb.copy_rules import (
     CopiedColumn,
     Plan,
     Text,
-    names,
-    stamped,
 )
+from sparkify_dagster.warehouse.duckdb.copy_sql import names, stamped, take_keys
 from sparkify_dagster.warehouse.duckdb.dialect import literal
 
 _SAMPLE_BYTES = 64 * 1024  # of a file's first line

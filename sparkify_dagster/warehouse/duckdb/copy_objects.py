@@ -8,8 +8,8 @@ from pathlib import Path
 from sparkify_dagster.lake.batches import batches
 from sparkify_dagster.lake.combine import without_prefix
 from sparkify_dagster.warehouse.base import BadLine, Session
-from sparkify_dagster.warehouse.duckdb.copy_found import Found, take_keys
-from sparkify_dagster.warehouse.duckdb.copy_rules import (
+from sparkify_dagster.warehouse.copy_found import Found
+from sparkify_dagster.warehouse.copy_rules import (
     FIRST_MOMENT,
     LAST_MOMENT,
     OBJECT_BYTES,
@@ -17,9 +17,8 @@ from sparkify_dagster.warehouse.duckdb.copy_rules import (
     CopiedColumn,
     Plan,
     Text,
-    names,
-    stamped,
 )
+from sparkify_dagster.warehouse.duckdb.copy_sql import names, stamped, take_keys
 from sparkify_dagster.warehouse.duckdb.dialect import literal
 
 _CHUNK_BYTES = 2 * 1024 * 1024  # of objects looked at together; DuckDB takes a multiple

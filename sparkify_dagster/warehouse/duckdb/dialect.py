@@ -17,14 +17,6 @@ from sparkify_dagster.warehouse.statements import Keyword, read_statements, stat
 
 TRANSLATIONS_FILE = Path(__file__).with_name("translations.json")
 
-# What COPY fills, by the name of Redshift's type.
-COPIED_TYPES = {
-    "VARCHAR": "VARCHAR",
-    "INTEGER": "INTEGER",
-    "BIGINT": "BIGINT",
-    "DOUBLE PRECISION": "DOUBLE",
-    "TIMESTAMP": "TIMESTAMP",
-}
 _NO_OPERATION = ("LOCK", "ANALYZE", "GRANT", "REVOKE")
 # COPY is carried out statement by statement, the others are Redshift's own.
 _NOT_TRANSLATED = re.compile(r"redshift/|access/|.*/copy$")

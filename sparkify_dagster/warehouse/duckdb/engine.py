@@ -10,11 +10,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from sparkify_dagster.lake.combine import combine
 from sparkify_dagster.text import printable
 from sparkify_dagster.warehouse.base import (
     BusyError,
@@ -128,13 +130,15 @@ class DuckDBSession:
     def copy(self, step: CopyStep, source: CopySource, max_errors: int) -> CopyResult:
         """Load files into a staging table, carrying out COPY by Redshift's rules."""
         with scratch_folder() as folder:
+            if source.are_small:
+                combined = combine(source.lake, source.files, folder)
+                parts = replace(source, parts=combined.parts)
+                return replace(copy(self, step, parts, max_errors, folder), files=combined.files)
             try:
                 return copy(self, step, source, max_errors, folder)
             finally:
-                # Also where lines are refused: half of a file is no fault of its lines. Parts are
-                # made of what was looked at before.
-                if source.parts is None:
-                    source.lake.refuse_changed(source.files)
+                # Also where lines are refused: half of a file is no fault of its lines.
+                source.lake.refuse_changed(source.files)
 
 
 def connect_in_memory() -> duckdb.DuckDBPyConnection:

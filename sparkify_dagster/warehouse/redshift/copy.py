@@ -1,15 +1,22 @@
-"""COPY from S3 by manifest, into a landing table and from there into the staging table."""
+"""COPY from S3 by manifest, into a landing table and from there into the staging table.
 
-import re
+One COPY for all files: it keeps every slice busy, and takes seconds however little it reads. As it
+cannot tell a row the file it is from, the files are combined into parts on this host, which say so
+themselves; what it cannot tell of keys that are new or have gone is seen on the way.
+"""
+
+import json
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sparkify_dagster.lake.base import JSONPATHS_NAME, SourceFile
-from sparkify_dagster.lake.combine import Part
-from sparkify_dagster.lake.jsonpaths import path_steps
+from sparkify_dagster.lake.base import SourceFile
+from sparkify_dagster.lake.combine import Part, combine
 from sparkify_dagster.lake.s3 import S3Lake
+from sparkify_dagster.lake.shapes import Shapes
 from sparkify_dagster.warehouse.base import (
     BadLine,
     CopyResult,
@@ -18,26 +25,21 @@ from sparkify_dagster.warehouse.base import (
     LoadError,
     WarehouseError,
 )
-from sparkify_dagster.warehouse.copy_statement import CopyStatement, parse_copy
+from sparkify_dagster.warehouse.copy_found import Found
+from sparkify_dagster.warehouse.copy_rules import STAMP, plan_copy
 from sparkify_dagster.warehouse.redshift.connection import place_of
 from sparkify_dagster.warehouse.redshift.errors import LOAD_FAILED, ServerError, failed_query
-from sparkify_dagster.warehouse.redshift.load_errors import Origins, Steps
-from sparkify_dagster.warehouse.redshift.uploads import PartSizes
+from sparkify_dagster.warehouse.redshift.load_errors import Origins
+from sparkify_dagster.warehouse.redshift.uploads import CombinedFiles, PartSizes
 from sparkify_dagster.warehouse.scratch import scratch_folder
 from sparkify_dagster.warehouse.statements import Keyword, read_statement, render
 
 if TYPE_CHECKING:
     from sparkify_dagster.warehouse.redshift.session import RedshiftSession
 
-
-@dataclass(frozen=True)
-class _Load:
-    """What one COPY statement reads."""
-
-    urls: list[str]
-    is_compressed: bool
-    region: str
-    source_file: str | None = None  # stamped on each row, where the objects do not hold it
+_MOST_ERRORS = 100_000  # that MAXERROR can say
+_THREADS = 2  # that compress and upload; zlib leaves Python to the others meanwhile
+_WAITING = 4  # parts on this host's disk
 
 
 class Copier:
@@ -48,6 +50,7 @@ class Copier:
         session: "RedshiftSession",
         step: CopyStep,
         source: CopySource,
+        max_errors: int,
         folder: Path,
     ) -> None:
         if not isinstance(source.lake, S3Lake):
@@ -59,151 +62,166 @@ class Copier:
         self._step = step
         self._lake = source.lake
         self._folder = folder
+        self._plan = plan_copy(step, source, max_errors)
+        self._found = Found(self._plan, replace(source, parts=[]) if source.are_small else source)
         self._origins = Origins(source.lake, source.files, folder)
-        self._result = CopyResult()
 
-    def copy_files(self, files: Sequence[SourceFile], max_errors: int) -> CopyResult:
-        """Load files as they are.
-
-        COPY cannot tell a row the file it is from, so each file takes a COPY of its own, into a
-        landing table whose default says it.
-        """
-        region = self._lake.objects.region
-        if self._session.uploads.prefix.region != region:
-            raise WarehouseError(
-                f"SPARKIFY_MANIFEST_PREFIX={self._session.uploads.prefix.root!r}: COPY reads from "
-                f"one region at a time, and the lake is in {region}; choose a bucket there"
-            )
-        for file in files:
-            # COPY counts an empty file as no file at all.
-            if file.size:
-                load = _Load(
-                    urls=[self._lake.url(file.name)],
-                    is_compressed=file.name.endswith(".gz"),
-                    region=region,
-                    source_file=file.name,
-                )
-                self._load(load, max_errors)
-        return self._result
-
-    def copy_parts(self, parts: Sequence[Part], max_errors: int) -> CopyResult:
-        """Load combined objects, which say themselves where they are from, in one COPY.
+    def copy(self, files: Sequence[SourceFile]) -> CopyResult:
+        """Load files; those larger than a part as they lie in the lake.
 
         Raises:
-            WarehouseError: fewer or more objects were loaded than written.
+            LoadError: a file has more bad lines than MAXERROR allows, or lacks a key in all of
+                them.
+            WarehouseError: fewer or more objects were loaded than the files hold.
         """
-        uploaded = self._session.uploads.put_parts(
-            parts,
-            self._folder,
-            self._text_columns(),
-            PartSizes(self._session.settings.part_bytes, self._session.settings.slices),
-        )
-        if not uploaded:
-            return self._result
-        for part in uploaded:
-            self._origins.add_part(part.url, part.origins)
-        region = self._session.uploads.prefix.region
-        self._load(_Load([part.url for part in uploaded], True, region), max_errors)
-        written = sum(len(part.origins) for part in uploaded)
-        found = self._result.rows + _line_count(self._result.rejected)
-        if found != written:
-            raise WarehouseError(
-                f"{self._step.table}: COPY loaded {found} of the {written} objects written for it; "
-                "nothing was changed. Run again."
-            )
-        return self._result
+        most = self._session.settings.part_bytes
+        # COPY counts an empty file as no file at all.
+        small = [f for f in files if f.size and (f.unpacked_size <= most or not self._step.stamp)]
+        combined = self._upload(small)
+        parts = combined.parts
+        self._take_keys(combined.shapes)
+        names = {file.name for file in small}
+        others = [file for file in files if file.name not in names]
+        self._session.execute(self._step.landing)
+        jsonpaths = self._put_jsonpaths()
+        if parts:
+            for url, part in parts.items():
+                self._origins.add_part(url, part.origins)
+            # The limit is each file's: what one has more than its own shows in the views.
+            limit = len(files) * max(0, self._plan.statement.max_errors - 1) + 1
+            rows, bad = self._load([*parts], jsonpaths, limit, None)
+            written = sum(part.line_count for part in parts.values())
+            if rows + bad != written:
+                raise WarehouseError(
+                    f"{self._step.table}: COPY loaded {rows + bad} of the {written} objects "
+                    "written for it; nothing was changed. Run again."
+                )
+        for file in filter(lambda file: file.size, others):
+            limit = self._plan.statement.max_errors
+            self._load([self._lake.url(file.name)], jsonpaths, limit, file)
+            self._session.execute(self._step.stamp, source_file=file.name)
+        result = self._found.result()
+        self._session.execute(self._step.insert)
+        return replace(result, files=[*combined.files, *others])
 
-    def _load(self, load: _Load, max_errors: int) -> None:
-        """Carry out one COPY: landing table, COPY, staging table."""
-        # The limit is that of all files together; 0 and 1 both fail at the first bad line.
-        left = max_errors - _line_count(self._result.rejected)
-        text = self._render(load, left)
-        statement = parse_copy(text)
-        steps = self._steps(statement)
-        self._session.execute(self._step.landing, source_file=load.source_file)
+    def _upload(self, files: Sequence[SourceFile]) -> CombinedFiles:
+        """Combine files into parts on S3, unless the transaction has done so at its last try."""
+        uploads, key = self._session.uploads, tuple(files)
+        if key in uploads.combined:
+            return uploads.combined[key]
+        total = sum(file.unpacked_size for file in files)
+        settings = self._session.settings
+        count = PartSizes(settings.part_bytes, settings.slices).count(total)
+        columns = self._plan.columns
+        shapes = Shapes(column.key for column in columns if column.type == "VARCHAR")
+        sent: list[Future[str]] = []
+        with ThreadPoolExecutor(_THREADS) as pool:
+
+            def send(part: Part) -> None:
+                sent.append(pool.submit(uploads.put_part, part))
+                if len(sent) > _WAITING:
+                    sent[-_WAITING].result()
+
+            combined = combine(self._lake, files, self._folder, total / count, shapes, send)
+            urls = [future.result() for future in sent]
+        parts = dict(zip(urls, combined.parts, strict=True))
+        uploads.combined = {key: CombinedFiles(parts, combined.files, shapes)}
+        return uploads.combined[key]
+
+    def _take_keys(self, shapes: Shapes) -> None:
+        found, known = self._found, self._plan.known_keys
+        found.unknown_keys = shapes.keys - set(known)
+        for name, file in shapes.files.items():
+            found.totals[name], found.last_lines[name] = file.objects, file.last_line
+            found.add_malformed(name, file.malformed)
+            for key in known:
+                found.add_lacking(name, key, file.objects - file.malformed - file.keys[key])
+
+    def _put_jsonpaths(self) -> str:
+        """Write the lake's JSONPaths with that of the file behind; return their address.
+
+        Dot and bracket notation cannot be mixed in a file.
+        """
+        if self._plan.statement.json_source == "auto":
+            return ""
+        paths = self._lake.read_jsonpaths()
+        dotted = all(path.startswith("$.") for path in paths)
+        paths = [*paths, f"$.{STAMP}" if dotted else f"$['{STAMP}']"]
+        return self._session.uploads.put(
+            "jsonpaths.json", json.dumps({"jsonpaths": paths}).encode()
+        )
+
+    def _load(
+        self, urls: list[str], jsonpaths: str, max_errors: int, file: SourceFile | None
+    ) -> tuple[int, int]:
+        """Carry out one COPY, of parts or of a file; return how many rows and bad lines it had."""
+        text = self._render(urls, jsonpaths, max_errors, file)
         try:
             self._session.send(place_of(self._step.copy), text)
         except ServerError as error:
             if LOAD_FAILED.search(error.message):
-                raise self._load_error(error, steps, load.urls) from None
+                raise self._load_error(error, urls) from None
             raise
         copied = self._session.query("redshift/last_copy")[0]
-        self._result.rows += int(copied["row_count"])
-        self._session.execute(self._step.insert)
-        self._session.run(f"DROP TABLE {statement.target}")
-        if left > 1:
-            found = self._session.load_errors(copied["query_id"])
-            self._result.rejected += self._origins.bad_lines(found, steps, load.urls)
+        self._found.rows += int(copied["row_count"])
+        bad_lines = defaultdict(list)
+        if max_errors > 1:
+            for bad in self._bad_lines(copied["query_id"], urls):
+                bad_lines[bad.file, bad.line].append(bad)
+            for lines in bad_lines.values():
+                self._found.add_bad_line(lines)
+        return int(copied["row_count"]), len(bad_lines)
 
-    def _load_error(
-        self, error: ServerError, steps: dict[str, Steps], urls: list[str]
-    ) -> WarehouseError:
+    def _load_error(self, error: ServerError, urls: list[str]) -> WarehouseError:
         # What a transaction left in the views is shown once it has ended.
         self._session.end()
-        found = self._session.load_errors(failed_query(error))
-        bad_lines = self._origins.bad_lines(found, steps, urls)
-        if bad_lines:
-            bad_lines = [*self._result.rejected, *bad_lines]
-            return LoadError(self._step.table, bad_lines, _line_count(bad_lines))
+        if bad_lines := self._bad_lines(failed_query(error), urls):
+            return LoadError(
+                self._step.table, bad_lines, len({(bad.file, bad.line) for bad in bad_lines})
+            )
         return WarehouseError(
             f"{error}\nWhich lines cannot be told: SYS_LOAD_ERROR_DETAIL and STL_LOAD_ERRORS show "
             "nothing to this database user."
         )
 
-    def _text_columns(self) -> list[str]:
-        text = render(read_statement(self._step.landing), {"source_file": ""})
-        return re.findall(r"^    (\w+) VARCHAR", text, re.MULTILINE)
+    def _bad_lines(self, query_id: int | None, urls: list[str]) -> list[BadLine]:
+        steps = {column.name: column.steps for column in self._plan.columns}
+        return self._origins.bad_lines(self._session.load_errors(query_id), steps, urls)
 
-    def _render(self, load: _Load, max_errors: int) -> str:
+    def _render(
+        self, urls: list[str], jsonpaths: str, max_errors: int, file: SourceFile | None
+    ) -> str:
         role = self._session.settings.iam_role
+        region = self._session.uploads.prefix.region
+        if file and self._lake.objects.region != region:
+            raise WarehouseError(
+                f"SPARKIFY_MANIFEST_PREFIX={self._session.uploads.prefix.root!r}: COPY reads from "
+                f"one region at a time, and the lake is in {self._lake.objects.region}; choose a "
+                f"bucket there, or raise SPARKIFY_PART_MB above the size of {file.name}"
+            )
         text = render(
             read_statement(self._step.copy),
             {
-                "manifest": self._session.uploads.put_manifest(load.urls),
+                "manifest": self._session.uploads.put_manifest(urls),
                 "iam_role": Keyword(role) if role == "default" else role,
-                "jsonpaths": self._lake.url(JSONPATHS_NAME),
-                "max_errors": max_errors,
+                "jsonpaths": jsonpaths,
+                # 0 and 1 both fail at the first bad line.
+                "max_errors": min(_MOST_ERRORS, max_errors if max_errors > 1 else 0),
             },
         )
         # Where the files are and whether they are compressed is known here only.
-        return f"{text}\nREGION '{load.region}'" + "\nGZIP" * load.is_compressed
-
-    def _steps(self, statement: CopyStatement) -> dict[str, Steps]:
-        """Return where in an object each column's value is.
-
-        Raises:
-            LakeError: the JSONPaths file is none. Redshift would load by key without a word.
-            WarehouseError: its paths are not as many as the columns.
-        """
-        if statement.json_source == "auto":
-            return {name: [name] for name in statement.columns}
-        paths = self._lake.read_jsonpaths()
-        if len(paths) != len(statement.columns):
-            raise WarehouseError(
-                f"{statement.json_source}: {len(paths)} JSONPaths for {len(statement.columns)} "
-                f"columns of {self._step.table}; they belong together by position"
-            )
-        return {
-            name: path_steps(statement.json_source, path)
-            for name, path in zip(statement.columns, paths, strict=True)
-        }
+        is_compressed = file is None or file.name.endswith(".gz")
+        return f"{text}\nREGION '{region}'" + "\nGZIP" * is_compressed
 
 
 def copy(
     session: "RedshiftSession", step: CopyStep, source: CopySource, max_errors: int
 ) -> CopyResult:
-    """Load the files or parts of a source into a staging table.
+    """Load the files of a source into a staging table.
 
     Raises:
         LoadError: more lines than `max_errors` allows do not fit; the transaction has ended.
-        LakeError, WarehouseError: COPY could not read them.
+        LakeError, WarehouseError: the files could not be read.
     """
     with scratch_folder() as folder:
-        copier = Copier(session, step, source, folder)
-        if source.parts is None:
-            return copier.copy_files(source.files, max_errors)
-        return copier.copy_parts(source.parts, max_errors)
-
-
-def _line_count(bad_lines: Sequence[BadLine]) -> int:
-    return len({(bad.file, bad.line) for bad in bad_lines})
+        return Copier(session, step, source, max_errors, folder).copy(source.files)

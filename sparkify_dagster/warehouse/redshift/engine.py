@@ -71,7 +71,11 @@ class RedshiftWarehouse:
         if self._keeps:
             with contextlib.suppress(TurnNeeded, ServerError):
                 return self._with_retries(lambda: self._look(body, label, run_id))
-        return self._with_retries(lambda: self._change(body, label, run_id))
+        uploads = self._uploads(f"{run_id}/{uuid.uuid4().hex}")
+        try:
+            return self._with_retries(lambda: self._change(body, label, run_id, uploads))
+        finally:
+            uploads.remove()
 
     def read(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
         """Run `body` on committed data; nothing it does stays.
@@ -120,9 +124,11 @@ class RedshiftWarehouse:
             _log.warning("the cost of the statements is not known: %s", error)
             return {}
 
-    def _change(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
+    def _change(
+        self, body: Callable[[Session], Result], label: str, run_id: str, uploads: Uploads
+    ) -> Result:
         token = uuid.uuid4().hex
-        with self._session(label, run_id, f"{run_id}/{token}", True) as (connection, session):
+        with self._session(label, run_id, uploads, True) as (connection, session):
             self._take_turn(connection)
             result = body(session)
             if not session.has_written:
@@ -144,38 +150,38 @@ class RedshiftWarehouse:
         return result
 
     def _look(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
-        with self._session(label, run_id, run_id, not self._keeps) as (_, session):
+        none = self._uploads(run_id)
+        with self._session(label, run_id, none, not self._keeps) as (_, session):
             return body(session)
 
     @contextlib.contextmanager
     def _session(
-        self, label: str, run_id: str, folder: str, in_transaction: bool
+        self, label: str, run_id: str, uploads: Uploads, in_transaction: bool
     ) -> Iterator[tuple[Connection, RedshiftSession]]:
         """Begin what is to be one transaction; whatever is not committed is rolled back.
 
         Without one, nothing can be written.
         """
-        uploads = Uploads(self._prefix, folder, self._settings.keep_manifests)
         kept = self._learned
         if in_transaction:
             # What a transaction learns is true once it is committed.
             kept, self._learned = dict(kept), {}
-        try:
-            with self._connected(label, run_id) as connection:
-                session = RedshiftSession(
-                    self._settings,
-                    connection,
-                    lambda: Connection(self._settings, label, run_id),
-                    uploads,
-                    f"{run_id}/{label}",
-                    kept,
-                    in_transaction,
-                )
-                connection.set_autocommit(not in_transaction)
-                yield connection, session
-            self._learned = kept if self._keeps else {}
-        finally:
-            uploads.remove()
+        with self._connected(label, run_id) as connection:
+            session = RedshiftSession(
+                self._settings,
+                connection,
+                lambda: Connection(self._settings, label, run_id),
+                uploads,
+                f"{run_id}/{label}",
+                kept,
+                in_transaction,
+            )
+            connection.set_autocommit(not in_transaction)
+            yield connection, session
+        self._learned = kept if self._keeps else {}
+
+    def _uploads(self, folder: str) -> Uploads:
+        return Uploads(self._prefix, folder, self._settings.keep_manifests)
 
     @contextlib.contextmanager
     def _connected(self, label: str, run_id: str) -> Iterator[Connection]:
@@ -255,7 +261,8 @@ class RedshiftWarehouse:
         """
 
         def look() -> bool:
-            with self._session(label, run_id, run_id, True) as (connection, session):
+            none = self._uploads(run_id)
+            with self._session(label, run_id, none, True) as (connection, session):
                 self._lock(connection)
                 return bool(session.query("redshift/find_commit", token=token)[0]["found"])
 

@@ -25,12 +25,12 @@ from sparkify_dagster.warehouse.base import (
     LoadError,
     WarehouseError,
 )
+from sparkify_dagster.warehouse.copy_found import Found
+from sparkify_dagster.warehouse.copy_rules import plan_copy
 from sparkify_dagster.warehouse.duckdb import engine
 from sparkify_dagster.warehouse.duckdb.copy import batches
-from sparkify_dagster.warehouse.duckdb.copy_found import Found
 from sparkify_dagster.warehouse.duckdb.copy_lines import load_lines
 from sparkify_dagster.warehouse.duckdb.copy_objects import load_objects
-from sparkify_dagster.warehouse.duckdb.copy_rules import plan_copy
 from sparkify_dagster.warehouse.duckdb.engine import DuckDBSession, DuckDBWarehouse
 from sparkify_dagster_tests.support.loads import run_table, tables_of
 from sparkify_dagster_tests.support.star_model import (

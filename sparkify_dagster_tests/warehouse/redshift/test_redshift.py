@@ -3,14 +3,17 @@
 import gzip
 import json
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sparkify_dagster.lake.combine import Part
+from sparkify_dagster.lake.combine import combine
+from sparkify_dagster.lake.jsonpaths import EVENT_KEYS
 from sparkify_dagster.lake.local import LocalLake
 from sparkify_dagster.lake.s3_prefix import S3Prefix
+from sparkify_dagster.lake.shapes import Shapes
 from sparkify_dagster.settings import SettingError
 from sparkify_dagster.warehouse.base import LoadError, WarehouseError
 from sparkify_dagster.warehouse.redshift import copy
@@ -25,6 +28,7 @@ from sparkify_dagster_tests.support.redshift_stage import (
     ROLE,
     Stage,
     change,
+    duckdb_tables,
     events,
     load_all,
     open_stage,
@@ -34,12 +38,15 @@ from sparkify_dagster_tests.support.redshift_stage import (
 )
 from sparkify_dagster_tests.support.redshift_suite import (
     LINES,
+    both,
     event_file,
     small_lake,
     spoil,
 )
 
 __all__ = ["s3_url", "small_lake", "stage"]
+
+DAY = "log_data/2018/11/2018-11-0"
 
 
 # --- what is sent
@@ -59,15 +66,90 @@ def test_copy_reads_exactly_the_listed_files(stage: Stage, small_lake: Path) -> 
     entries = [entry for manifest in manifests for entry in manifest["entries"]]
     assert {entry["mandatory"] for entry in entries} == {True}
     urls = [entry["url"] for entry in entries]
-    names = [path.relative_to(small_lake).as_posix() for path in small_lake.glob("log_data/*/*/*")]
-    assert {url for url in urls if "/log_data/" in url} == {f"{LAKE}/{name}" for name in names}
+    assert all(url.startswith(f"{MANIFESTS}/run-1/") for url in urls)
     copies = stage.double.texts("copy landing")
-    # A COPY for each day, as rows do not know their file; one for all songs.
-    assert len(copies) == len(names) + 1
+    # One for all days, one for all songs.
+    assert len(copies) == 2
     for text in copies:
         assert f"IAM_ROLE '{ROLE}'" in text
         assert "REGION 'eu-central-1'" in text
     assert all(key.startswith("manifests/run-1/") for key in stage.bucket.keys("manifests/"))
+
+
+def test_a_file_larger_than_a_part_is_loaded_where_it_lies(
+    stage: Stage, small_lake: Path, tmp_path: Path
+) -> None:
+    lake = shutil.copytree(small_lake, tmp_path / "lake")
+    packed = event_file(lake, 1)
+    big = event_file(lake)
+    big.write_text("\n".join([big.read_text().rstrip("\n")] * 90))
+    packed.with_suffix(".json.gz").write_bytes(gzip.compress(packed.read_bytes() * 9))
+    packed.unlink()
+    stage.bucket.put_folder(lake)
+    said = change(
+        stage.warehouse(SPARKIFY_PART_MB="1", SPARKIFY_KEEP_MANIFESTS="true"), events(stage.lake)
+    )
+    assert len(stage.double.texts("copy landing")) == 2
+    (stamp,) = stage.double.texts("UPDATE landing_events")
+    assert f"'{big.relative_to(lake).as_posix()}'" in stamp
+    expected = duckdb_tables(tmp_path, lake)["staging.staging_events"]
+    assert sum(said.days.values()) == len(expected)
+    assert stage.rows("staging.staging_events") == expected
+
+
+@pytest.mark.parametrize("dotted", [False, True])
+def test_jsonpaths_are_taken_in_either_notation(
+    stage: Stage, small_lake: Path, tmp_path: Path, dotted: bool
+) -> None:
+    stage.bucket.put_folder(small_lake)
+    if dotted:
+        paths = [f"$.{key}" for key in EVENT_KEYS]
+        stage.bucket.put("log_json_path.json", json.dumps({"jsonpaths": paths}).encode())
+    change(stage.warehouse(), events(stage.lake))
+    expected = duckdb_tables(tmp_path, small_lake)["staging.staging_events"]
+    assert stage.rows("staging.staging_events") == expected
+
+
+def test_keys_that_are_new_or_have_gone_are_found(
+    stage: Stage, small_lake: Path, tmp_path: Path
+) -> None:
+    lake = shutil.copytree(small_lake, tmp_path / "lake")
+    path = event_file(lake, 1)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    path.write_text("\n".join(json.dumps(line | {"plan": "x"}) for line in lines))
+    stage.bucket.put_folder(lake)
+    assert change(stage.warehouse(), events(stage.lake)).unknown_keys == {"plan"}
+    for line in lines:
+        del line["level"]
+    path.write_text("\n".join(map(json.dumps, lines)))
+    stage.bucket.put_folder(lake)
+    on_duckdb, on_redshift = both(stage, lake, tmp_path, events)
+    assert on_redshift.bad_lines == on_duckdb.bad_lines
+    assert f"key 'level' is in none of the file's {len(lines)} objects" in str(on_redshift)
+
+
+def test_the_limit_of_bad_lines_is_that_of_a_file(
+    stage: Stage, small_lake: Path, tmp_path: Path
+) -> None:
+    lake = shutil.copytree(small_lake, tmp_path / "lake")
+    for number in (0, 1):
+        lines = event_file(lake, number).read_text().splitlines()
+        for at in (1, 4):
+            lines[at] = json.dumps(json.loads(lines[at]) | {"ts": "no time"})
+        event_file(lake, number).write_text("\n".join(lines))
+    stage.bucket.put_folder(lake)
+    result = change(stage.warehouse(), events(stage.lake, max_errors=3))
+    assert [bad.line for bad in result.rejected] == [2, 5, 2, 5]
+    path = event_file(lake, 1)
+    lines[7] = json.dumps(json.loads(lines[7]) | {"ts": "no time"})
+    path.write_text("\n".join(lines))
+    stage.bucket.put_folder(lake)
+    with pytest.raises(LoadError) as caught:
+        change(stage.warehouse(), events(stage.lake, max_errors=3))
+    name = path.relative_to(lake).as_posix()
+    assert [(bad.file, bad.line) for bad in caught.value.bad_lines] == [
+        (name, n) for n in (2, 5, 8)
+    ]
 
 
 def test_the_default_role_is_a_bare_word(stage: Stage, small_lake: Path) -> None:
@@ -151,27 +233,91 @@ def test_who_may_not_create_schemas_is_told_what_helps(stage: Stage) -> None:
         change(stage.warehouse(), lambda session: session.run("SELECT 1"))
 
 
+def day_lines(count: int, **values: Any) -> bytes:
+    found = [{"ts": 1541105830796, "page": "Home", "userId": "8", **values} for _ in range(count)]
+    return b"\n".join(json.dumps(one).encode() for one in found)
+
+
 def test_parts_fill_the_slices_and_keep_their_origins(stage: Stage, tmp_path: Path) -> None:
-    lines = [b'{"source_file":"f%d","title":%d.50}\n' % (number, number) for number in range(1000)]
-    parts = []
-    for index in range(2):
-        path = tmp_path / f"part-{index}.json"
-        path.write_bytes(b"".join(lines[index * 500 : index * 500 + 500]))
-        parts.append(Part(path, [(f"f{n}", 1) for n in range(index * 500, index * 500 + 500)]))
-    uploads = Uploads(S3Prefix(MANIFESTS, "SPARKIFY_MANIFEST_PREFIX"), "run/token", keep=True)
-    found = uploads.put_parts(parts, tmp_path, ["title"], PartSizes(10_000, 4))
-    # 37 kB in parts of 10 kB: 4, a multiple of the slices already.
-    assert len(found) == 4
-    content = b"".join(
-        gzip.decompress(stage.bucket.get(one.url.removeprefix("s3://wire-lake/"))) for one in found
-    )
-    assert content == b"".join(lines).replace(b'"title":', b'"title":"').replace(b"}", b'"}')
-    assert [origin for one in found for origin in one.origins] == [
-        (f"f{n}", 1) for n in range(1000)
+    stage.bucket.put(f"{DAY}1-events.json", day_lines(700, title=4.50))
+    stage.bucket.put(f"{DAY}2-events.json.gz", gzip.compress(day_lines(100)))
+    odd = b'\n{"ts": 1,\n "page": "Home"}\n\n{"page": "No \\"ts\\":"} {"ts": 3}'
+    stage.bucket.put(f"{DAY}3-events.json", odd)
+    files, shapes, done = stage.lake.list_events(), Shapes([]), []
+    total = sum(file.unpacked_size for file in files)
+    combined = combine(stage.lake, files, tmp_path, total / 4, shapes, done.append)
+    assert done == combined.parts
+    sizes = [part.path.stat().st_size for part in done]
+    assert len(sizes) == 4
+    assert max(sizes) < 1.2 * min(sizes)
+    found = [
+        (*origin, json.loads(line))
+        for part in done
+        for origin, line in zip(part.origins, part.path.read_bytes().splitlines(), strict=True)
     ]
-    for one in found:
-        first = gzip.decompress(stage.bucket.get(one.url.removeprefix("s3://wire-lake/")))
-        assert json.loads(first.split(b"\n")[0])["source_file"] == one.origins[0][0]
+    names = [file.name for file in files]
+    assert [(name, line) for name, line, _ in found] == [
+        *((names[0], line + 1) for line in range(700)),
+        *((names[1], line + 1) for line in range(100)),
+        *((names[2], line) for line in (3, 5, 5)),
+    ]
+    assert done[1].origins[0] == next(iter(done[1].origins)) == found[done[0].line_count][:2]
+    assert all(value["source_file"] == name for name, _, value in found)
+    assert [file.line_count for file in combined.files] == [700, 100, 3]
+    assert shapes.keys == {"ts", "page", "userId", "title"}
+    assert shapes.files[names[0]].keys == dict.fromkeys(("ts", "page", "userId", "title"), 700)
+    assert shapes.files[names[2]].keys == {"ts": 2, "page": 2}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'x{"ts": 1}',
+        b'{"ts": 1}{"ts": 2}',
+        b'{"ts": 1, "page": {"level": 2}}',
+        b'{"ts": 1, "page"',
+        b'{"ts": 1}\r',
+        b'{"ts": 1}\n}',
+        b'{"ts": 1, "ts": 2}',
+        b'{"a\\u0062c": 1}',
+        b"\n",
+        b"{}",
+        b"[1]",
+    ],
+)
+def test_lines_that_are_not_plain_are_looked_at_one_by_one(line: bytes) -> None:
+    for content in (line, b'{"ts": 1}\n' + line, b'{"ts": 1}\n' + line + b'\n{"ts": 2}\n'):
+        shapes = Shapes([])
+        assert shapes.plain_lines("a.json", content) == []
+        assert shapes.files == {}
+
+
+def test_a_text_feigns_no_key() -> None:
+    lines = [b'{"ts":1,"page":"a, \\"level\\":1}"}', b'{"ts":1,"page":"},{","level":2}']
+    shapes = Shapes([])
+    shapes.plain_lines("a.json", b"\n".join(lines))
+    shapes.add_objects("b.json", list(enumerate(lines)))
+    assert shapes.files["b.json"].keys == {"ts": 2, "page": 2, "level": 1}
+    assert shapes.keys == {"ts", "page", "level"}
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\n\n"], ids=["line by line", "object by object"])
+def test_numbers_of_text_columns_are_put_in_quotes(
+    stage: Stage, tmp_path: Path, end: bytes
+) -> None:
+    lines = [
+        b'{"title":4.50,"year":1}',
+        b'{"title": -1e3, "year": 2}',
+        b'{"title":"\\"title\\":5","year":3}',
+        b'{"title":null}',
+    ]
+    stage.bucket.put(f"{DAY}1-events.json", end.join(lines))
+    (part,) = combine(stage.lake, stage.lake.list_events(), tmp_path, 1e6, Shapes(["title"])).parts
+    uploads = Uploads(S3Prefix(MANIFESTS, "SPARKIFY_MANIFEST_PREFIX"), "run/token", keep=True)
+    found = stage.bucket.get(uploads.put_part(part).removeprefix("s3://wire-lake/"))
+    texts = [json.loads(line)["title"] for line in gzip.decompress(found).splitlines()]
+    assert texts == ["4.50", "-1e3", '"title":5', None]
+    assert not part.path.exists()
 
 
 @pytest.mark.parametrize(
@@ -238,11 +384,8 @@ def test_lines_left_out_are_looked_up_by_the_number_of_their_copy(
     stage.bucket.put_folder(lake)
     result = change(stage.warehouse(), events(stage.lake, max_errors=9))
     assert len(result.rejected) == 2
-    asked = stage.double.texts("FROM sys_load_error_detail")
-    numbers = copies(stage)
-    assert len(asked) == len(numbers)
-    for text, number in zip(asked, numbers, strict=True):
-        assert f"query_id = {number} AND" in text
+    (asked,) = stage.double.texts("FROM sys_load_error_detail")
+    assert f"query_id = {copies(stage)[-1]} AND" in asked
 
 
 def test_jsonpaths_have_to_match_the_columns(stage: Stage, small_lake: Path) -> None:

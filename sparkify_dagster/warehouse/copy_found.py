@@ -6,15 +6,8 @@ from itertools import groupby
 from operator import itemgetter
 
 from sparkify_dagster.lake.base import event_day
-from sparkify_dagster.warehouse.base import (
-    SHOWN_LINES,
-    BadLine,
-    CopyResult,
-    CopySource,
-    LoadError,
-    Session,
-)
-from sparkify_dagster.warehouse.duckdb.copy_rules import CopiedColumn, Plan, names
+from sparkify_dagster.warehouse.base import SHOWN_LINES, BadLine, CopyResult, CopySource, LoadError
+from sparkify_dagster.warehouse.copy_rules import CopiedColumn, Plan
 
 _REMEDY = "; if it came later, say so behind the column in landing.sql: -- since YYYY-MM-DD"
 
@@ -98,29 +91,3 @@ class Found:
             lines = [line for _, line in found]
             if len(lines) > 1:
                 self.totals[name], self.last_lines[name] = len(lines), max(lines)
-
-
-def take_keys(
-    session: Session, plan: Plan, objects: str, shapes: Sequence[Sequence[str]], found: Found
-) -> None:
-    """Take in which keys are new, and which are missing in how many objects of which file.
-
-    `objects` is a query of the file's name and, for each object, the number of its shape, or its
-    keys where it is of none; an object whose keys cannot be told has neither.
-    """
-    known = names(plan.known_keys)
-    of_shape = f"[{', '.join(map(names, shapes))}][shape + 1]" if shapes else "NULL"
-    rows = session.run(
-        "SELECT name, key, sum(count) FROM (SELECT name, count, unnest("
-        f"list_filter({known}, lambda key : NOT list_contains(all_keys, key)) || "
-        f"list_filter(all_keys, lambda key : NOT list_contains({known}, key))) AS key "
-        f"FROM (SELECT name, count, COALESCE(keys, {of_shape}) AS all_keys "
-        # Objects are many, kinds of them few.
-        f"FROM (SELECT name, shape, keys, count(*) AS count FROM ({objects}) GROUP BY ALL)) "
-        "WHERE all_keys IS NOT NULL) GROUP BY ALL"
-    )
-    for name, key, count in rows:
-        if key in plan.known_keys:
-            found.add_lacking(name, key, int(count))
-        else:
-            found.unknown_keys.add(key)

@@ -13,10 +13,18 @@ from sparkify_dagster.lake.objects import read_objects
 from sparkify_dagster.warehouse.base import CopySource, CopyStep, WarehouseError
 from sparkify_dagster.warehouse.columns import Column, read_columns
 from sparkify_dagster.warehouse.copy_statement import CopyStatement, parse_copy
-from sparkify_dagster.warehouse.duckdb.dialect import COPIED_TYPES, literal
 from sparkify_dagster.warehouse.statements import read_statement, render
 
+# What COPY fills, with what DuckDB calls it.
+COPIED_TYPES = {
+    "VARCHAR": "VARCHAR",
+    "INTEGER": "INTEGER",
+    "BIGINT": "BIGINT",
+    "DOUBLE PRECISION": "DOUBLE",
+    "TIMESTAMP": "TIMESTAMP",
+}
 OBJECT_BYTES = 4 * 1024 * 1024  # Redshift's limit for one JSON object
+STAMP = "source_file"  # the column that COPY lists last: the file of each row
 SEPARATOR = "\x01"  # not allowed in JSON text
 INTEGERS = ("INTEGER", "BIGINT")
 # Milliseconds since 1970 of the first and last moment that Python's datetime can say as well.
@@ -55,7 +63,7 @@ class Plan:
     table: str
     landing: str
     insert: str  # the statement that takes the rows on from there
-    columns: list[CopiedColumn]
+    columns: list[CopiedColumn]  # with source_file where it is put into the objects
     statement: CopyStatement
     stamps_file: bool  # source_file is not in the objects: the reader adds it
 
@@ -117,27 +125,26 @@ def plan_copy(step: CopyStep, source: CopySource, max_errors: int) -> Plan:
     }
     statement = parse_copy(render(read_statement(step.copy), place))
     types = {column.name: column for column in read_columns(step.landing)}
-    if statement.json_source == "auto":
-        steps: list[tuple[str | int, ...]] = [(name,) for name in statement.columns]
-    else:
+    stamps_file = source.parts is None
+    names = [name for name in statement.columns if name != STAMP or not stamps_file]
+    steps: list[tuple[str | int, ...]] = [(name,) for name in names]
+    if statement.json_source != "auto":
         paths = source.lake.read_jsonpaths()
-        if len(paths) != len(statement.columns):
+        filled = [name for name in names if name != STAMP]
+        if len(paths) != len(filled):
             raise WarehouseError(
-                f"{statement.json_source}: {len(paths)} JSONPaths for {len(statement.columns)} "
+                f"{statement.json_source}: {len(paths)} JSONPaths for {len(filled)} "
                 f"columns of {step.table}; they belong together by position"
             )
-        steps = [tuple(path_steps(statement.json_source, path)) for path in paths]
-    columns = [
-        _column(types[name], at, statement)
-        for name, at in zip(statement.columns, steps, strict=True)
-    ]
+        steps[: len(paths)] = [tuple(path_steps(statement.json_source, path)) for path in paths]
+    columns = [_column(types[name], at, statement) for name, at in zip(names, steps, strict=True)]
     return Plan(
         table=step.table,
         landing=statement.target,
         insert=step.insert,
         columns=columns,
         statement=statement,
-        stamps_file="source_file" in types and "source_file" not in statement.columns,
+        stamps_file=stamps_file,
     )
 
 
@@ -158,14 +165,3 @@ def _column(
         steps=steps,
         since=dt.date.fromisoformat(since[1]) if since else None,
     )
-
-
-def names(values: Sequence[str]) -> str:
-    """Return texts as a list of DuckDB's dialect."""
-    return "[" + ", ".join(literal(value) for value in values) + "]"
-
-
-def stamped(plan: Plan, files: Sequence[str]) -> str:
-    """Return the columns of the landing table, of rows that have the number of their file."""
-    columns = ", ".join(f'"{column.name}"' for column in plan.columns)
-    return columns + (f", {names(files)}[file + 1] AS source_file" if plan.stamps_file else "")
