@@ -9,11 +9,12 @@ from sparkify_dagster.table import Table
 
 _FILE_CHECKS = {
     "known_keys": "The files read hold no key that the table does not know.",
+    "all_files_loaded": "No file was left out (SPARKIFY_BAD_FILES=skip allows it).",
     "all_lines_loaded": "No line was left out (SPARKIFY_COPY_MAX_ERRORS allows some).",
     "removed_files": "The load took out no rows that it did not put back.",
     "known_names": "The lake holds no name that looks like data and is none.",
 }
-# Told by the load of a staging table itself, not by a query; each is a warning.
+# Told by the load of a staging table itself, not by a query; all but all_files_loaded are warnings.
 LOAD_CHECKS = {
     "staging_events": {
         **_FILE_CHECKS,
