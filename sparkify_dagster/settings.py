@@ -23,9 +23,9 @@ DEFAULT_TIMEZONE = "UTC"
 
 # All that anything here reads; a name like one of these that is not here is a slip of the pen.
 _NAMES = """
-SPARKIFY_ALERT_WEBHOOK SPARKIFY_ASSET_KEY_PREFIX SPARKIFY_AUTOMATION SPARKIFY_COPY_MAX_ERRORS
-SPARKIFY_DUCKDB_PATH SPARKIFY_HISTORY_DAYS SPARKIFY_KEEP_MANIFESTS SPARKIFY_LAKE
-SPARKIFY_LOCK_TIMEOUT SPARKIFY_LOG_BUCKET SPARKIFY_MANIFEST_PREFIX SPARKIFY_PART_MB
+SPARKIFY_ALERT_WEBHOOK SPARKIFY_ASSET_KEY_PREFIX SPARKIFY_AUTOMATION SPARKIFY_BAD_FILES
+SPARKIFY_COPY_MAX_ERRORS SPARKIFY_DUCKDB_PATH SPARKIFY_HISTORY_DAYS SPARKIFY_KEEP_MANIFESTS
+SPARKIFY_LAKE SPARKIFY_LOCK_TIMEOUT SPARKIFY_LOG_BUCKET SPARKIFY_MANIFEST_PREFIX SPARKIFY_PART_MB
 SPARKIFY_REMOVAL_LIMIT_PERCENT SPARKIFY_SCHEDULE_CRON SPARKIFY_TARGET SPARKIFY_TIMEZONE
 SPARKIFY_SNAPSHOT SPARKIFY_UI_URL
 REDSHIFT_CLUSTER_ID REDSHIFT_CONNECT_TIMEOUT REDSHIFT_DATABASE REDSHIFT_HOST REDSHIFT_IAM_ROLE
@@ -61,6 +61,7 @@ class Settings:
     lock_timeout: int  # seconds to wait for another run
     snapshot: bool  # readers of a DuckDB file have a copy of it, and never wait
     copy_max_errors: int  # MAXERROR of COPY, in lines
+    skip_bad_files: bool  # load the others; else a bad line fails the load
     removal_limit: int  # percent of a table's rows or files that a run may take out unasked
     automation: bool  # sensors and schedules start switched on
     schedule_cron: str  # of the nightly run; Dagster checks it when it makes the schedule
@@ -93,6 +94,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         lock_timeout=whole_number(env, "SPARKIFY_LOCK_TIMEOUT", default=300),
         snapshot=_choice(env, "SPARKIFY_SNAPSHOT", ("on", "off")) == "on",
         copy_max_errors=whole_number(env, "SPARKIFY_COPY_MAX_ERRORS", default=0),
+        skip_bad_files=_choice(env, "SPARKIFY_BAD_FILES", ("stop", "skip")) == "skip",
         removal_limit=whole_number(env, "SPARKIFY_REMOVAL_LIMIT_PERCENT", default=10, most=100),
         automation=_choice(env, "SPARKIFY_AUTOMATION", ("off", "on")) == "on",
         schedule_cron=env.get("SPARKIFY_SCHEDULE_CRON") or DEFAULT_SCHEDULE_CRON,

@@ -80,6 +80,36 @@ CREATE TABLE IF NOT EXISTS staging.lakes (
 )
 DISTSTYLE ALL;
 
+-- name: create_rejected_files
+-- One row per file of the lake that was left out, as SPARKIFY_BAD_FILES=skip allows.
+CREATE TABLE IF NOT EXISTS staging.rejected_files (
+    table_name VARCHAR(64) NOT NULL,   -- staging_events or staging_songs
+    file_name VARCHAR(1024) NOT NULL,  -- path below the lake's root
+    file_day DATE,                     -- the day in an event file's name, NULL for songs
+    size_bytes BIGINT NOT NULL,        -- as listed, before decompression
+    version VARCHAR(128) NOT NULL,     -- ETag on S3, modification time in nanoseconds in a folder
+    max_errors BIGINT NOT NULL,        -- SPARKIFY_COPY_MAX_ERRORS, which it exceeded
+    reason VARCHAR(8192) NOT NULL,     -- its first bad lines with what is wrong with them
+    run_id VARCHAR(64) NOT NULL,       -- the run that left it out
+    rejected_at TIMESTAMP NOT NULL     -- UTC
+)
+DISTSTYLE ALL;
+
+-- name: create_rejected_lines
+-- The bad lines that are in no staging table: those that SPARKIFY_COPY_MAX_ERRORS let pass, and the
+-- first ones of each rejected file. A line may be bad in several ways, and so have several rows.
+CREATE TABLE IF NOT EXISTS staging.rejected_lines (
+    table_name VARCHAR(64) NOT NULL,   -- staging_events or staging_songs
+    file_name VARCHAR(1024) NOT NULL,  -- path below the lake's root
+    line BIGINT NOT NULL,              -- from 1; 0 where the file as a whole is bad
+    column_name VARCHAR(128),          -- empty where the object as a whole is malformed
+    reason VARCHAR(1024) NOT NULL,     -- what is wrong
+    raw_text VARCHAR(4096),            -- the line, cut off there; NULL where it cannot be read
+    run_id VARCHAR(64) NOT NULL,       -- the run that left it out
+    rejected_at TIMESTAMP NOT NULL     -- UTC
+)
+DISTSTYLE EVEN;
+
 -- name: relations
 -- The tables and views that are really there, and the ledger's columns.
 SELECT
@@ -187,6 +217,38 @@ SELECT
     row_count
 FROM staging.loaded_files
 WHERE table_name = :table_name;
+
+-- name: rejects
+-- The files that were rejected; and without a reason, those of which lines were left out.
+SELECT
+    file_name,
+    reason,
+    size_bytes,
+    version,
+    max_errors
+FROM staging.rejected_files
+WHERE table_name = :table_name
+UNION ALL
+SELECT DISTINCT
+    file_name,
+    CAST(NULL AS VARCHAR(8192)),
+    CAST(NULL AS BIGINT),
+    CAST(NULL AS VARCHAR(128)),
+    CAST(NULL AS BIGINT)
+FROM staging.rejected_lines
+WHERE
+    table_name = :table_name
+    AND file_name NOT IN (
+        SELECT file_name FROM staging.rejected_files WHERE table_name = :table_name
+    );
+
+-- name: forget_rejected_files
+DELETE FROM staging.rejected_files
+WHERE table_name = :table_name AND file_name IN (:file_names);
+
+-- name: forget_rejected_lines
+DELETE FROM staging.rejected_lines
+WHERE table_name = :table_name AND file_name IN (:file_names);
 
 -- name: lake
 SELECT

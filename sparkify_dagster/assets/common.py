@@ -11,6 +11,7 @@ from sparkify_dagster.lake.base import LakeError
 from sparkify_dagster.lineage import read_lineage
 from sparkify_dagster.loading.ledger import first_rows
 from sparkify_dagster.loading.refresh import RefreshResult
+from sparkify_dagster.loading.rejects import Refused, skipping
 from sparkify_dagster.loading.removals import EVERYTHING
 from sparkify_dagster.loading.staging import StagingResult
 from sparkify_dagster.loading.version import read_version
@@ -120,8 +121,11 @@ def load_table(
     warehouse: Warehouse,
     table: Table,
     load: Callable[[Session], Result],
+    refused: Refused | None = None,
 ) -> tuple[Result, dict[str, Any]]:
     """Run `load` in one transaction; return its outcome and the materialization's metadata.
+
+    With `refused`, which takes up the bad files found, it is run again without these.
 
     Raises:
         dg.Failure: the lake or the warehouse refuses, or lines do not fit; nothing was changed.
@@ -135,7 +139,9 @@ def load_table(
 
     label = f"{context.run.job_name}/{table.name}"
     try:
-        result, metadata = warehouse.transaction(body, label, context.run.run_id)
+        result, metadata = skipping(
+            lambda: warehouse.transaction(body, label, context.run.run_id), refused
+        )
     except (LakeError, WarehouseError) as error:
         raise failure(context, error) from error
     seconds = round(time.perf_counter() - started, 3)

@@ -26,6 +26,7 @@ from sparkify_dagster.loading.days import (
     unusual_days,
     what_became,
 )
+from sparkify_dagster.loading.rejects import Refused
 from sparkify_dagster.loading.removals import describe
 from sparkify_dagster.loading.staging import (
     StagingResult,
@@ -77,6 +78,7 @@ def build_staging_events(settings: Settings) -> dg.AssetsDefinition:
         """Load the new and changed days, and tell what has become of each."""
         source = lake.open()
         before: dict[dt.date, Day] = {}
+        refused: Refused | None = {} if settings.skip_bad_files else None
 
         def load(session: Session) -> tuple[StagingResult, dict[dt.date, Day]]:
             listed = source.list_events()
@@ -94,11 +96,14 @@ def build_staging_events(settings: Settings) -> dg.AssetsDefinition:
                 context.run.run_id,
                 config.removal_limit(settings),
                 books,
+                refused,
             )
             return result, what_became(listed, known_files(session, STAGING_EVENTS))
 
         try:
-            (result, days), metadata = load_table(context, warehouse.open(), STAGING_EVENTS, load)
+            (result, days), metadata = load_table(
+                context, warehouse.open(), STAGING_EVENTS, load, refused
+            )
         except dg.Failure:
             if before:
                 report_days(context.instance, settings, before, before)
@@ -126,6 +131,7 @@ def build_staging_songs(settings: Settings) -> dg.AssetsDefinition:
         lake: LakeResource,
     ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         """Load the new and changed song files; take out the rows of those that have gone."""
+        refused: Refused | None = {} if settings.skip_bad_files else None
         result, metadata = load_table(
             context,
             warehouse.open(),
@@ -137,7 +143,9 @@ def build_staging_songs(settings: Settings) -> dg.AssetsDefinition:
                 settings.copy_max_errors,
                 context.run.run_id,
                 config.removal_limit(settings),
+                refused,
             ),
+            refused,
         )
         yield materialized(result, metadata | _what_was_done(result))
         yield from _file_check_results(result)
@@ -157,7 +165,14 @@ def _what_was_done(result: StagingResult) -> dict[str, Any]:
 
 
 def _file_check_results(result: StagingResult) -> Iterator[dg.AssetCheckResult]:
-    unknown, removal = sorted(result.unknown_keys), result.removal
+    unknown, removal, bad = sorted(result.unknown_keys), result.removal, result.bad_files
+    yield dg.AssetCheckResult(
+        check_name="all_files_loaded",
+        passed=not bad,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=_say_bad_files(bad) if bad else None,
+        metadata={"rejected_files": len(bad)},
+    )
     yield _warning(
         "known_keys",
         fails=bool(unknown),
@@ -194,6 +209,18 @@ def _warning(name: str, fails: bool, text: str, **metadata: Any) -> dg.AssetChec
         severity=dg.AssetCheckSeverity.WARN,
         description=text or None,
         metadata=metadata,
+    )
+
+
+def _say_bad_files(bad: Mapping[str, str]) -> str:
+    lines = [line for reason in bad.values() for line in reason.splitlines()]
+    return "\n".join(
+        [
+            f"{len(bad)} file(s) left out. What was loaded before of their days, or of these "
+            "songs, stays until the table is built anew. Correct the files: each is read again "
+            "when it changes. staging.rejected_files has all, staging.rejected_lines their lines.",
+            *map(markdown, lines[:SHOWN_LINES]),
+        ]
     )
 
 

@@ -34,6 +34,14 @@ class LakeError(Exception):
         super().__init__(printable(message))
 
 
+class DamagedFileError(LakeError):
+    """A file cannot be unpacked."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name}: {reason}")
+        self.name, self.reason = name, reason
+
+
 @dataclass(frozen=True)
 class SourceFile:
     """One file of the lake, as listed."""

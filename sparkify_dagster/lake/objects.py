@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from io import BufferedIOBase, FileIO
 
-from sparkify_dagster.lake.base import LakeError
+from sparkify_dagster.lake.base import DamagedFileError
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BLANK = re.compile(r"[ \t\r\n]+")
@@ -33,9 +33,10 @@ def decompress(name: str, content: bytes) -> bytes:
     return content.removeprefix(_BYTE_ORDER_MARK)
 
 
-def damaged(name: str, error: Exception) -> LakeError:
+def damaged(name: str, error: Exception) -> DamagedFileError:
     """Return the error that says that a file's compressed data cannot be unpacked."""
-    return LakeError(f"{name}: damaged gzip data ({error}); put the file into the lake again")
+    reason = f"damaged gzip data ({error}); put the file into the lake again"
+    return DamagedFileError(name, reason)
 
 
 def chunks(stream: FileIO | BufferedIOBase) -> Iterator[bytes]:

@@ -11,6 +11,7 @@ from sparkify_dagster.lake.base import LOG_PREFIX, SONG_PREFIX, Lake, SourceFile
 from sparkify_dagster.loading.ledger import Ledger, record_load, utc_now
 from sparkify_dagster.loading.plan import KnownFile, Plan, holds_all, plan_events, plan_songs
 from sparkify_dagster.loading.refresh import empty
+from sparkify_dagster.loading.rejects import Refused, Rejects
 from sparkify_dagster.loading.removals import (
     EVERYTHING,
     Place,
@@ -48,6 +49,7 @@ class StagingResult:
     is_full: bool = False
     days: dict[dt.date, int] = field(default_factory=dict)  # loaded day: rows
     rejected: list[BadLine] = field(default_factory=list)
+    bad_files: dict[str, str] = field(default_factory=dict)  # left out, with the reasons
     unknown_keys: set[str] = field(default_factory=set)
     removal: Removal = field(default_factory=Removal)
     left_out: list[str] = field(default_factory=list)  # names that look like data and are none
@@ -79,13 +81,15 @@ def load_events(
     run_id: str,
     removal_limit: int = EVERYTHING,
     books: Books | None = None,
+    refused: Refused | None = None,
 ) -> StagingResult:
     """Load new and changed event files, all of them or those of `days`.
 
     With a change of the load SQL or of the JSONPaths, all days loaded before are read again, too.
     `removal_limit` is the percentage of the rows or of the days that may be taken out; EVERYTHING
     confirms all, and another lake than before. `books` are those opened in this
-    transaction, where the caller has asked for it already.
+    transaction, where the caller has asked for it already. With `refused`, bad files are left out:
+    these, which an attempt of this run has found, and those of former runs that are the same still.
 
     Raises:
         LakeError: a day was asked for whose file was loaded once and has gone.
@@ -96,21 +100,24 @@ def load_events(
     rules = "\n".join(lake.read_jsonpaths())
     load = _begin(session, STAGING_EVENTS, run_id, removal_limit, rules, books)
     _settle_lake(session, lake, load, listed)
+    is_full = load.is_outdated or not load.known or (full_refresh and days is None)
+    read_again = full_refresh or load.is_outdated
+    rejects = Rejects(session, load.table, listed, refused, max_errors, read_again)
     plan = plan_events(
-        listed,
-        load.known,
-        days=days,
-        read_again=full_refresh or load.is_outdated,
+        rejects.others(),
+        load.known if is_full else rejects.replaceable(load.known),
+        days=None if days is None else {*days} - rejects.units,
+        read_again=read_again,
         is_outdated=load.is_outdated,
         fingerprint=lake.fingerprint,
     )
     plan = replace(plan, read=_fingerprints(lake, plan.read))
-    is_full = load.is_outdated or not load.known or (full_refresh and days is None)
 
     def copy(step: CopyStep) -> CopyResult:
         return session.copy(step, CopySource(lake, plan.read), max_errors)
 
     result = _carry_out(session, load, plan, is_full, copy)
+    result.bad_files = rejects.note(lake, plan.read, plan.replaced, result.rejected, run_id)
     result.left_out = lake.left_out.get(LOG_PREFIX, [])
     return result
 
@@ -122,6 +129,7 @@ def load_songs(
     max_errors: int,
     run_id: str,
     removal_limit: int = EVERYTHING,
+    refused: Refused | None = None,
 ) -> StagingResult:
     """Load new and changed song files, combined into larger ones; drop the rows of those gone.
 
@@ -134,12 +142,15 @@ def load_songs(
     listed = lake.list_songs()
     _settle_lake(session, lake, load, listed)
     is_full = full_refresh or load.is_outdated or not load.known
-    plan = plan_songs(listed, load.known, read_again=is_full)
+    rejects = Rejects(session, load.table, listed, refused, max_errors, is_full)
+    known = load.known if is_full else rejects.replaceable(load.known)
+    plan = plan_songs(rejects.others(), known, read_again=is_full)
 
     def copy(step: CopyStep) -> CopyResult:
         return session.copy(step, CopySource(lake, plan.read, are_small=True), max_errors)
 
     result = _carry_out(session, load, plan, is_full, copy)
+    result.bad_files = rejects.note(lake, plan.read, plan.replaced, result.rejected, run_id)
     result.left_out = lake.left_out.get(SONG_PREFIX, [])
     return result
 

@@ -1,6 +1,7 @@
 """What every engine offers, and the errors they share."""
 
 import datetime as dt
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -33,14 +34,18 @@ class BadLine:
     """One object of a source file that a COPY refuses."""
 
     file: str
-    line: int  # from 1; the last line of the object
+    line: int  # from 1; the last line of the object; 0 where the file as a whole is bad
     column: str  # empty where the object as a whole is malformed
     reason: str
     value: str = ""  # cut off at 100 characters
 
     def __str__(self) -> str:
         """Return the place and the reason in one line."""
-        where = f"{self.file}, line {self.line}" + (f", column {self.column}" * bool(self.column))
+        where = (
+            self.file
+            + (f", line {self.line}" * bool(self.line))
+            + (f", column {self.column}" * bool(self.column))
+        )
         value = f" (value {self.value!r})" if self.value else ""
         return printable(f"{where}: {self.reason}{value}")
 
@@ -51,6 +56,10 @@ class LoadError(WarehouseError):
     def __init__(self, table: str, bad_lines: Sequence[BadLine], count: int | None = None) -> None:
         self.table = table
         self.bad_lines = tuple(bad_lines[:SHOWN_LINES])
+        self.by_file: dict[str, list[BadLine]] = defaultdict(list)
+        for line in bad_lines:
+            if len(self.by_file[line.file]) < SHOWN_LINES:
+                self.by_file[line.file].append(line)
         self.count = len(bad_lines) if count is None else count
         shown = "\n".join(f"  {line}" for line in self.bad_lines)
         # A line may be bad in several ways.

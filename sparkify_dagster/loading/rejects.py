@@ -1,0 +1,192 @@
+"""What a load leaves out, and what is remembered of it: bad lines and bad files.
+
+With SPARKIFY_BAD_FILES=skip a bad file counts as not delivered: what was loaded before of its day,
+or of the song file, stays. It is read again when it or SPARKIFY_COPY_MAX_ERRORS changes, or where
+everything is read again.
+"""
+
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TypeVar
+
+from sparkify_dagster.lake.base import DamagedFileError, Lake, LakeError, SourceFile
+from sparkify_dagster.lake.objects import read_objects
+from sparkify_dagster.loading.ledger import utc_now
+from sparkify_dagster.loading.plan import Known
+from sparkify_dagster.table import Table
+from sparkify_dagster.warehouse.base import BadLine, LoadError, Row, Session
+from sparkify_dagster.warehouse.scratch import scratch_folder
+
+Result = TypeVar("Result")
+Refused = dict[str, list[BadLine]]  # what is wrong with files, by name, as this run has found
+
+_FILE_COLUMNS = (
+    *("table_name", "file_name", "file_day", "size_bytes", "version", "max_errors", "reason"),
+    *("run_id", "rejected_at"),
+)
+_LINE_COLUMNS = (
+    *("table_name", "file_name", "line", "column_name", "reason", "raw_text"),
+    *("run_id", "rejected_at"),
+)
+_REASONS = 5  # lines of a bad file that say why
+_RAW_BYTES = 4096  # of a line: as much as staging.rejected_lines has room for
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A file of which nothing was loaded, or, without a reason, lines were left out."""
+
+    reason: str
+    size: int
+    version: str
+    max_errors: int  # SPARKIFY_COPY_MAX_ERRORS then
+
+
+def skipping(attempt: Callable[[], Result], refused: Refused | None) -> Result:
+    """Call what loads in one transaction, and again without the files that it finds bad.
+
+    `refused` takes them up. None: they fail the load.
+
+    Raises:
+        LakeError, LoadError: for any other reason, or where nothing is to be skipped.
+    """
+    while True:
+        try:
+            return attempt()
+        except (LoadError, DamagedFileError) as error:
+            found = error.by_file if isinstance(error, LoadError) else _damaged(error)
+            if refused is None or found.keys() <= refused.keys():
+                raise
+            refused.update(found)
+
+
+class Rejects:
+    """What one load of a table leaves out, and what former loads did."""
+
+    def __init__(
+        self,
+        session: Session,
+        table: Table,
+        listed: Sequence[SourceFile],
+        refused: Refused | None,
+        max_errors: int,
+        read_again: bool,
+    ) -> None:
+        self._session = session
+        self._table = table.name
+        self._listed = listed
+        self._refused = refused or {}
+        self._max_errors = max_errors
+        self._before = {
+            row["file_name"]: Reject(
+                row["reason"] or "",
+                int(row["size_bytes"] or 0),
+                row["version"] or "",
+                int(row["max_errors"] or 0),
+            )
+            for row in session.query("bookkeeping/rejects", table_name=table.name)
+        }
+        self._bad: dict[str, SourceFile] = {}
+        if refused is not None:
+            self._bad = {
+                file.name: file
+                for file in listed
+                if file.name in refused or (not read_again and self._is_bad_still(file))
+            }
+        self.units = {_unit(file) for file in self._bad.values()}
+
+    def others(self) -> list[SourceFile]:
+        """Return the listed files without the bad ones, and without all others of their days."""
+        return [file for file in self._listed if _unit(file) not in self.units]
+
+    def replaceable(self, known: Known) -> Known:
+        """Return the files loaded before, without those whose rows stay."""
+        return {name: old for name, old in known.items() if (old.day or name) not in self.units}
+
+    def note(
+        self,
+        lake: Lake,
+        read: Sequence[SourceFile],
+        replaced: Collection[str],
+        left_out: Sequence[BadLine],
+        run_id: str,
+    ) -> dict[str, str]:
+        """Write down what is left out, in place of what is so no longer.
+
+        Nothing is written where all is as before. Return why, by bad file.
+        """
+        new = {
+            name: Reject(_reasons(self._refused[name]), file.size, file.version, self._max_errors)
+            for name, file in self._bad.items()
+            if name in self._refused
+        }
+        gone = {*new, *replaced, *(file.name for file in read)}
+        kept = {
+            name: old
+            for name, old in self._before.items()
+            if name not in gone and (name in self._bad or not old.reason)
+        }
+        if forgotten := tuple(self._before.keys() - kept.keys()):
+            for section in ("forget_rejected_files", "forget_rejected_lines"):
+                self._session.execute(
+                    f"bookkeeping/{section}", table_name=self._table, file_names=forgotten
+                )
+        by = (run_id, utc_now())
+        rows: list[Row] = [
+            (self._table, name, file.day, file.size, file.version, one.max_errors, one.reason, *by)
+            for name, one in new.items()
+            for file in [self._bad[name]]
+        ]
+        self._session.insert("staging.rejected_files", _FILE_COLUMNS, rows)
+        lines = [*left_out, *(line for name in new for line in self._refused[name])]
+        files = {file.name: file for file in (*read, *self._bad.values())}
+        rows = [(self._table, *row, *by) for row in _lines(lake, files, lines)]
+        self._session.insert("staging.rejected_lines", _LINE_COLUMNS, rows)
+        return {name: one.reason for name, one in {**kept, **new}.items() if one.reason}
+
+    def _is_bad_still(self, file: SourceFile) -> bool:
+        old = self._before.get(file.name)
+        now = (file.size, file.version, self._max_errors)
+        return bool(old and old.reason and (old.size, old.version, old.max_errors) == now)
+
+
+def _unit(file: SourceFile) -> Hashable:
+    return file.day or file.name
+
+
+def _damaged(error: DamagedFileError) -> Refused:
+    return {error.name: [BadLine(error.name, 0, "", error.reason)]}
+
+
+def _reasons(lines: Sequence[BadLine]) -> str:
+    return "\n".join(map(str, lines[:_REASONS]))
+
+
+def _lines(lake: Lake, files: Mapping[str, SourceFile], lines: Sequence[BadLine]) -> Iterator[Row]:
+    """Yield bad lines with their text, as it is in the file."""
+    for name, found in groupby(sorted(lines, key=lambda bad: bad.file), lambda bad: bad.file):
+        bad_lines = list(found)
+        texts = _texts(lake, files[name], {bad.line for bad in bad_lines})
+        for bad in bad_lines:
+            yield name, bad.line, bad.column, bad.reason, texts.get(bad.line)
+
+
+def _texts(lake: Lake, file: SourceFile, wanted: Collection[int]) -> dict[int, str]:
+    texts = {}
+    try:
+        with scratch_folder() as folder:
+            (path,) = lake.local_paths([file], folder)
+            with path.open("rb") as stored:
+                for line, text in read_objects(file.name, stored):
+                    if line in wanted:
+                        texts[line] = _storable(text)
+    except (LakeError, OSError):
+        pass  # damaged from there on, or gone by now: what is wrong is known without
+    return texts
+
+
+def _storable(text: bytes) -> str:
+    # Redshift's text has no U+0000.
+    shown = text.decode("utf-8", "backslashreplace").replace("\0", "\\x00")
+    return shown.encode()[:_RAW_BYTES].decode(errors="ignore")
