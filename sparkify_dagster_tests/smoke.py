@@ -520,6 +520,8 @@ _LATER = {
     "source_file": "log_data/a.json", "load_id": 7, "full_load_id": 3, "taken_in": 5,
     "least_rows": 0, "sources": ("", "staging_events"), "first_day": dt.date(2018, 11, 1),
     "last_day": dt.date(2018, 11, 2), "table_names": ("staging.staging_events",),
+    "last_load_id": 7,
+    "row_count": 9,
 }  # fmt: skip
 _PLACES: dict[str, dict[str, Any]] = {
     "a later load": _LATER,

@@ -48,6 +48,8 @@ VALUES = {
     "last_day": dt.date(2018, 11, 30),
     "load_version": "3f",
     "table_names": ("analytics.songs", "staging.songs"),
+    "last_load_id": 7,
+    "row_count": 9,
     "file_name": "song_data/A/B/C/TRABCDE128F0000000.json",
     "version": "5d41402abc4b2a76b9719d911017c592",
     "run_id": "0f0e8a52-6a3f-4f6f-93a4-0f6f4e3b8f6a",
