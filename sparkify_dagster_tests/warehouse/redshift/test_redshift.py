@@ -249,7 +249,8 @@ def test_parts_fill_the_slices_and_keep_their_origins(stage: Stage, tmp_path: Pa
     assert done == combined.parts
     sizes = [part.path.stat().st_size for part in done]
     assert len(sizes) == 4
-    assert max(sizes) < 1.2 * min(sizes)
+    # Of the compressed file it is only guessed how much it holds.
+    assert max(sizes) < 1.5 * min(sizes)
     found = [
         (*origin, json.loads(line))
         for part in done

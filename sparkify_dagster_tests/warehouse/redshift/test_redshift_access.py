@@ -224,7 +224,7 @@ def test_what_a_run_asks_of_redshift(
         return stage.double.counts - before
 
     stage.bucket.remove(names[-1])
-    asked()
+    assert asked().copies == 2
     nothing_new = asked()
     assert (nothing_new.sessions, nothing_new.commits, nothing_new.copies) == (1, 0, 0)
     assert nothing_new.system_views == 0
