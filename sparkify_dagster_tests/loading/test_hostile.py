@@ -438,6 +438,17 @@ def test_before_the_first_run_that_succeeded(
     assert_one_line(call(*words, SPARKIFY_DUCKDB_PATH=str(path)), message)
 
 
+@pytest.mark.parametrize("words", [("status",), ("query", "SELECT * FROM users")])
+def test_a_file_of_other_tables_is_no_warehouse(
+    tmp_path: Path, call: Callable[..., Result], words: tuple[str, ...]
+) -> None:
+    path = tmp_path / "w.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("CREATE TABLE mine (a INT)")
+    message = "no warehouse yet; run the job sparkify_etl first"
+    assert_one_line(call(*words, SPARKIFY_DUCKDB_PATH=str(path)), message)
+
+
 @pytest.fixture(scope="module")
 def filled(sample_lake: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("filled") / "w.duckdb"

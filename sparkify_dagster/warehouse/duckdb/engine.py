@@ -256,7 +256,10 @@ class DuckDBWarehouse:
                     connection.execute(schema)
                 if self._keeps_open:
                     self._kept = self._open(read_only)
-            connection.execute(_SEARCH_PATH)
+            try:
+                connection.execute(_SEARCH_PATH)
+            except duckdb.CatalogException:  # a file of somebody else's
+                raise self._nothing_yet() from None
             yield connection
         finally:
             connection.close()
