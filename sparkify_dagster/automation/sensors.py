@@ -17,7 +17,6 @@ from sparkify_dagster.lake.base import LakeError, Page
 from sparkify_dagster.lake.changes import (
     NO_DAYS_SEEN,
     CursorError,
-    DayChanges,
     DaysSeen,
     SongsSeen,
     compare_days,
@@ -102,7 +101,10 @@ def look_at_days(
     return dg.SensorResult(
         run_requests=[
             dg.RunRequest(
-                run_key=request_key("log_data", now.requests, cursor), tags=_day_tags(changes)
+                run_key=request_key("log_data", now.requests, cursor),
+                tags={
+                    f"sparkify/days_{what}": describe_days(days) for what, days in changes.items()
+                },
             )
         ],
         cursor=cursor,
@@ -154,11 +156,6 @@ def _unpacked(
     except CursorError as error:
         context.log.warning(f"The cursor cannot be read and is begun afresh ({error}).")
         return nothing
-
-
-def _day_tags(changes: DayChanges) -> dict[str, str]:
-    days = {"new": changes.new, "changed": changes.changed, "removed": changes.gone}
-    return {f"sparkify/days_{what}": describe_days(found) for what, found in days.items() if found}
 
 
 def _arrival(

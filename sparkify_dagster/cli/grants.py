@@ -1,6 +1,8 @@
 """`sparkify grants`: the roles of loaders and analysts in Redshift."""
 
 import uuid
+from collections.abc import Callable
+from typing import Any
 
 import click
 
@@ -18,6 +20,11 @@ def _named(_: click.Context, __: click.Parameter, users: tuple[str, ...]) -> tup
     return users
 
 
+def _members(role: str) -> Callable[[Any], Any]:
+    text = f"Give this database user the role sparkify_{role}. May be repeated."
+    return click.option(f"--{role}", f"{role}s", multiple=True, metavar="USER", help=text)
+
+
 @click.command()
 @click.option(
     "--names",
@@ -27,22 +34,8 @@ def _named(_: click.Context, __: click.Parameter, users: tuple[str, ...]) -> tup
     help="First and last names in users, for analysts: *** in their place, no right to read "
     "them, or as they are.",
 )
-@click.option(
-    "--loader",
-    "loaders",
-    multiple=True,
-    metavar="USER",
-    callback=_named,
-    help="Give this database user the role sparkify_loader. May be repeated.",
-)
-@click.option(
-    "--analyst",
-    "analysts",
-    multiple=True,
-    metavar="USER",
-    callback=_named,
-    help="Give this database user the role sparkify_analyst. May be repeated.",
-)
+@_members("loader")
+@_members("analyst")
 @click.option("--dry-run", is_flag=True, help="Print the statements; connect to nothing.")
 def command(
     *, names: str, loaders: tuple[str, ...], analysts: tuple[str, ...], dry_run: bool

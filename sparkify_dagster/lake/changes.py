@@ -33,19 +33,6 @@ class CursorError(Exception):
 
 
 @dataclass(frozen=True)
-class DayChanges:
-    """Days whose files are not as they were; each list in order."""
-
-    new: list[dt.date]
-    changed: list[dt.date]
-    gone: list[dt.date]
-
-    def __bool__(self) -> bool:
-        """Tell whether there are any."""
-        return bool(self.new or self.changed or self.gone)
-
-
-@dataclass(frozen=True)
 class DaysSeen:
     """The day files at the last look that found a change."""
 
@@ -65,13 +52,16 @@ def day_marks(files: Iterable[SourceFile]) -> dict[dt.date, str]:
     return {day: _mark(sorted(identities)) for day, identities in of_day.items()}
 
 
-def compare_days(before: Mapping[dt.date, str], now: Mapping[dt.date, str]) -> DayChanges:
-    """Return the days that are new, changed and gone."""
-    return DayChanges(
-        new=sorted(now.keys() - before.keys()),
-        changed=sorted(day for day in now.keys() & before.keys() if now[day] != before[day]),
-        gone=sorted(before.keys() - now.keys()),
-    )
+def compare_days(
+    before: Mapping[dt.date, str], now: Mapping[dt.date, str]
+) -> dict[str, list[dt.date]]:
+    """Return the days that are new, changed and removed, in order, where there are any."""
+    found = {
+        "new": now.keys() - before.keys(),
+        "changed": {day for day in now.keys() & before.keys() if now[day] != before[day]},
+        "removed": before.keys() - now.keys(),
+    }
+    return {what: sorted(days) for what, days in found.items() if days}
 
 
 def pack_days(seen: DaysSeen) -> str:

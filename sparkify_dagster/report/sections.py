@@ -8,7 +8,7 @@ import datetime as dt
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,18 @@ class Section:
     heading: str
     text: str
     charts: list[Specification]  # without their rows; the first is shown in the UI
-    numbers: Callable[[Data], Record]  # what Dagster plots over time
+    # Of the first row of a query, by its name: the column that each number is.
+    first_rows: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def numbers(self, data: Data) -> Record:
+        """Return what Dagster plots over time."""
+        found = {
+            name: data[query][0][column]
+            for query, columns in self.first_rows.items()
+            if data[query]
+            for name, column in columns.items()
+        }
+        return found | (_DERIVED[self.table](data) if self.table in _DERIVED else {})
 
     def draw(self, data: Data) -> list[Specification]:
         """Return the charts with their rows."""
@@ -94,19 +105,6 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _engagement_numbers(data: Data) -> Record:
-    if not data["report"]:
-        return {}
-    latest, (totals,) = data["report"][0], data["report_totals"]
-    shown = ("active_users", "weekly_active_users", "plays", "plays_per_session", "paid_share")
-    return {
-        "total_plays": totals["plays"],
-        "total_paid_plays": totals["paid_plays"],
-        "latest_day": latest["day"],
-        **{f"latest_{name}": latest[name] for name in shown},
-    }
-
-
 def _demographics_numbers(data: Data) -> Record:
     rows = data["report"]
     return {
@@ -117,43 +115,24 @@ def _demographics_numbers(data: Data) -> Record:
 
 
 def _change_numbers(data: Data) -> Record:
-    (totals,) = data["report_totals"]
     waited = [
         row["days_to_upgrade"]
         for row in data["report_time_to_upgrade"]
         for _ in range(row["users"])
     ]
     # Of an even number, the lower of the two in the middle.
-    median = {"median_days_to_upgrade": waited[(len(waited) - 1) // 2]} if waited else {}
-    return totals | median
+    return {"median_days_to_upgrade": waited[(len(waited) - 1) // 2]} if waited else {}
 
 
 def _coverage_numbers(data: Data) -> Record:
-    if not data["report"]:
-        return {}
     (totals,) = data["report_totals"]
-    return {
-        "matched_plays": totals["matched_plays"],
-        "matched_share": round(totals["matched_plays"] / totals["plays"], 4),
-        "latest_matched_share": data["report"][0]["matched_share"],
-    }
+    if not totals["plays"]:
+        return {}
+    return {"matched_share": round(totals["matched_plays"] / totals["plays"], 4)}
 
 
-def _of_first_row(**columns: str) -> Callable[[Data], Record]:
-    """Return what takes numbers from the first row: the column by the number's name."""
-    return lambda data: {
-        name: row[column] for row in data["report"][:1] for name, column in columns.items()
-    }
-
-
-# By table; one that is not here has none.
-_NUMBERS = {
-    "daily_engagement": _engagement_numbers,
-    "top_songs": _of_first_row(top_song_plays="plays"),
-    "top_artists": _of_first_row(top_artist_plays="plays"),
-    "listening_hours": _of_first_row(
-        busiest_weekday="weekday", busiest_hour="hour", busiest_hour_plays="plays"
-    ),
+# Besides those that are a column of a query.
+_DERIVED: dict[str, Callable[[Data], Record]] = {
     "catalogue_coverage": _coverage_numbers,
     "listener_demographics": _demographics_numbers,
     "level_changes": _change_numbers,
@@ -162,8 +141,4 @@ _NUMBERS = {
 _FOUND = yaml.load(
     Path(__file__).with_name("charts.yaml").read_text(encoding="utf-8"), yaml.CSafeLoader
 )
-SECTIONS = {
-    name: Section(name, **shown, numbers=_NUMBERS.get(name, lambda _: {}))
-    for name, shown in _FOUND.items()
-    if name in TABLES
-}
+SECTIONS = {name: Section(name, **shown) for name, shown in _FOUND.items() if name in TABLES}
