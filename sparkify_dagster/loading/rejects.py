@@ -138,11 +138,13 @@ class Rejects:
             for name, one in new.items()
             for file in [self._bad[name]]
         ]
-        self._session.insert("staging.rejected_files", _FILE_COLUMNS, rows)
+        if rows:
+            self._session.insert("staging.rejected_files", _FILE_COLUMNS, rows)
         lines = [*left_out, *(line for name in new for line in self._refused[name])]
         files = {file.name: file for file in (*read, *self._bad.values())}
         rows = [(self._table, *row, *by) for row in _lines(lake, files, lines)]
-        self._session.insert("staging.rejected_lines", _LINE_COLUMNS, rows)
+        if rows:
+            self._session.insert("staging.rejected_lines", _LINE_COLUMNS, rows)
         return {name: one.reason for name, one in {**kept, **new}.items() if one.reason}
 
     def _is_bad_still(self, file: SourceFile) -> bool:

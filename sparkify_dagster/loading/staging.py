@@ -114,7 +114,9 @@ def load_events(
     plan = replace(plan, read=_fingerprints(lake, plan.read))
 
     def copy(step: CopyStep) -> CopyResult:
-        return session.copy(step, CopySource(lake, plan.read), max_errors)
+        return session.copy(
+            step, CopySource(lake, plan.read, find_all=refused is not None), max_errors
+        )
 
     result = _carry_out(session, load, plan, is_full, copy)
     result.bad_files = rejects.note(lake, plan.read, plan.replaced, result.rejected, run_id)
@@ -147,7 +149,11 @@ def load_songs(
     plan = plan_songs(rejects.others(), known, read_again=is_full)
 
     def copy(step: CopyStep) -> CopyResult:
-        return session.copy(step, CopySource(lake, plan.read, are_small=True), max_errors)
+        return session.copy(
+            step,
+            CopySource(lake, plan.read, are_small=True, find_all=refused is not None),
+            max_errors,
+        )
 
     result = _carry_out(session, load, plan, is_full, copy)
     result.bad_files = rejects.note(lake, plan.read, plan.replaced, result.rejected, run_id)

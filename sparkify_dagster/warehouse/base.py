@@ -89,6 +89,7 @@ class CopySource:
     files: Sequence[SourceFile]
     parts: Sequence[Part] | None = None
     are_small: bool = False  # so many that every engine combines them
+    find_all: bool = False  # name every file that is bad, as the load is done again without them
 
 
 @dataclass

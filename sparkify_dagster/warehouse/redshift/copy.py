@@ -63,6 +63,7 @@ class Copier:
         self._lake = source.lake
         self._folder = folder
         self._plan = plan_copy(step, source, max_errors)
+        self._finds_all = source.find_all
         self._found = Found(self._plan, replace(source, parts=[]) if source.are_small else source)
         self._origins = Origins(source.lake, source.files, folder)
 
@@ -155,6 +156,8 @@ class Copier:
         self, urls: list[str], jsonpaths: str, max_errors: int, file: SourceFile | None
     ) -> tuple[int, int]:
         """Carry out one COPY, of parts or of a file; return how many rows and bad lines it had."""
+        if self._finds_all:
+            max_errors = _MOST_ERRORS
         text = self._render(urls, jsonpaths, max_errors, file)
         try:
             self._session.send(place_of(self._step.copy), text)
