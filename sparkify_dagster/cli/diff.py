@@ -67,8 +67,8 @@ def command(*, sides: tuple[str, ...], style: str, fail_on: tuple[str, ...]) -> 
     sys.exit(1 if any(_fails(rule, found) for rule in fail_on) else 0)
 
 
-def run_diff(left: str, right: str) -> list[Difference]:
-    """Return how two sides differ.
+def run_diff(left: str, right: str, by_snapshot: bool = True) -> list[Difference]:
+    """Return how two sides differ; of DuckDB, as the snapshots have them where there are any.
 
     Raises:
         click.ClickException: a side is none, or cannot be built or read.
@@ -82,7 +82,9 @@ def run_diff(left: str, right: str) -> list[Difference]:
             main = names[1] or names[0]
             beside = {name or PRODUCTION: settings_of(name).duckdb_path for name in ("", *names)}
             del beside[main]
-            warehouse = open_warehouse(settings_of(main), beside=beside).for_readers()
+            settings = settings_of(main)
+            settings = replace(settings, snapshot=settings.snapshot and by_snapshot)
+            warehouse = open_warehouse(settings, beside=beside).for_readers()
             prefixes = ["" if name == main else f"{name or PRODUCTION}." for name in names]
             return warehouse.read(lambda session: compare(session, *prefixes), "sparkify/diff", "")
     except (LakeError, WarehouseError) as error:

@@ -24,7 +24,7 @@ def command() -> None:
     except WarehouseError as error:
         raise click.ClickException(str(error)) from error
     name = settings.environment or PRODUCTION
-    found = run_diff(name, REBUILD)
+    found = run_diff(name, REBUILD, by_snapshot=False)
     click.echo(render(found, name, REBUILD, "text"), nl=False)
     wrong = any(one.rows or one.schema for one in found)
     if wrong:

@@ -232,9 +232,11 @@ def test_an_environment_is_not_reset_and_keeps_production_from_nothing(place: Pl
 
 
 def test_without_production_none_is_made(place: Place) -> None:
-    place.open().transaction(
-        lambda session: session.run("DROP TABLE staging.loaded_files"), "test", "run"
-    )
+    production = place.open()
+    with production.kept_open():
+        production.transaction(
+            lambda session: session.run("DROP TABLE staging.loaded_files"), "test", "run"
+        )
     with pytest.raises(Exception, match="loaded_files"):
         create(place.open("pr_1"), "pr_1")
     assert place.open().environments() == []

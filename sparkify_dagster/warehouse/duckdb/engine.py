@@ -190,7 +190,8 @@ class DuckDBWarehouse:
     def environments(self) -> list[str]:
         """Return the names of the files beside production's."""
         production = self._beside.get(PRODUCTION, self._path)
-        named = re.compile(rf"{re.escape(production.stem)}\.(\w+){re.escape(production.suffix)}")
+        stem, suffix = map(re.escape, (production.stem, production.suffix))
+        named = re.compile(rf"{stem}\.(?!snapshot\b)(\w+){suffix}")
         return sorted(
             match[1]
             for path in production.parent.glob("*")
