@@ -97,3 +97,40 @@ SELECT
     is_sample
 FROM production.staging.lakes
 WHERE 'staging.' || table_name IN (:names);
+
+DELETE FROM staging.rejected_files
+WHERE 'staging.' || table_name IN (:names);
+
+INSERT INTO staging.rejected_files (
+    table_name, file_name, file_day, size_bytes, version, max_errors, reason, run_id, rejected_at
+)
+SELECT
+    table_name,
+    file_name,
+    file_day,
+    size_bytes,
+    version,
+    max_errors,
+    reason,
+    run_id,
+    rejected_at
+FROM production.staging.rejected_files
+WHERE 'staging.' || table_name IN (:names);
+
+DELETE FROM staging.rejected_lines
+WHERE 'staging.' || table_name IN (:names);
+
+INSERT INTO staging.rejected_lines (
+    table_name, file_name, line, column_name, reason, raw_text, run_id, rejected_at
+)
+SELECT
+    table_name,
+    file_name,
+    line,
+    column_name,
+    reason,
+    raw_text,
+    run_id,
+    rejected_at
+FROM production.staging.rejected_lines
+WHERE 'staging.' || table_name IN (:names);

@@ -131,7 +131,8 @@ def _build(name: str, sql: Path | None) -> None:
     warehouse = open_warehouse(settings, beside={})
     try:
         create(warehouse, name, shared=False)
-        load_all(warehouse, open_lake(settings.lake), settings.copy_max_errors, name)
+        lake = open_lake(settings.lake)
+        load_all(warehouse, lake, name, settings.copy_max_errors, settings.skip_bad_files)
     except (LakeError, WarehouseError) as error:
         # As one that finds its way out of the process.
         raise WarehouseError(str(error)) from None

@@ -4,10 +4,12 @@ import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from sparkify_dagster.lake.base import Lake
 from sparkify_dagster.loading.ledger import utc_now
 from sparkify_dagster.loading.refresh import refresh
+from sparkify_dagster.loading.rejects import Refused, skipping
 from sparkify_dagster.loading.schema import prepare
 from sparkify_dagster.loading.sharing import first_day, relations, share, take_over
 from sparkify_dagster.loading.staging import load_events, load_songs
@@ -71,19 +73,26 @@ def describe(session: Session) -> Environment:
     return Environment(row["created_at"], first_day(session), tuple(own))
 
 
-def load_all(warehouse: Warehouse, lake: Lake, max_errors: int, run_id: str) -> None:
+def load_all(
+    warehouse: Warehouse,
+    lake: Lake,
+    run_id: str,
+    max_errors: int = 0,
+    skip_bad_files: bool = False,
+) -> None:
     """Bring all tables up to date with the lake, as the main job does, without its checks.
 
     Raises:
         LakeError, WarehouseError: the lake or the warehouse refuses.
     """
-    loads: dict[str, Callable[[Session], object]] = {
-        STAGING_EVENTS.name: lambda session: load_events(
-            session, lake, None, False, max_errors, run_id
-        ),
-        STAGING_SONGS.name: lambda session: load_songs(session, lake, False, max_errors, run_id),
-    }
     with warehouse.kept_open():
         for name, table in TABLES.items():
-            build = partial(refresh, table=table, full_refresh=False, run_id=run_id)
-            warehouse.transaction(loads.get(name, build), f"sparkify/{name}", run_id)
+            refused: Refused | None = {} if skip_bad_files else None
+            how: dict[str, Any] = {"full_refresh": False, "run_id": run_id}
+            files: dict[str, Any] = {"lake": lake, "max_errors": max_errors, "refused": refused}
+            load: Callable[[Session], object] = partial(refresh, table=table, **how)
+            if table is STAGING_EVENTS:
+                load = partial(load_events, days=None, **files, **how)
+            elif table is STAGING_SONGS:
+                load = partial(load_songs, **files, **how)
+            skipping(partial(warehouse.transaction, load, f"sparkify/{name}", run_id), refused)

@@ -43,7 +43,7 @@ def call(run_command: Run, lake: TinyLake) -> Run:
 def filled(lake: TinyLake, tmp_path: Path) -> Path:
     """Return the file of a warehouse that has loaded the lake."""
     path = tmp_path / "warehouse.duckdb"
-    load_all(DuckDBWarehouse(path, 5), LocalLake(str(lake.folder)), 0, "run")
+    load_all(DuckDBWarehouse(path, 5), LocalLake(str(lake.folder)), "run")
     return path
 
 

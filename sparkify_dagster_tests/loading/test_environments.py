@@ -42,7 +42,7 @@ class Place:
         return open_warehouse(load_settings(variables), variables)
 
     def run(self, environment: str = "") -> None:
-        load_all(self.open(environment), self.lake, 0, "run")
+        load_all(self.open(environment), self.lake, "run")
 
     def add_day(self, number: int, **fields: Any) -> None:
         moment = 1541030400000 + number * 86_400_000
