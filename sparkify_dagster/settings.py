@@ -24,8 +24,9 @@ DEFAULT_TIMEZONE = "UTC"
 # All that anything here reads; a name like one of these that is not here is a slip of the pen.
 _NAMES = """
 SPARKIFY_ALERT_WEBHOOK SPARKIFY_ASSET_KEY_PREFIX SPARKIFY_AUTOMATION SPARKIFY_BAD_FILES
-SPARKIFY_COPY_MAX_ERRORS SPARKIFY_DUCKDB_PATH SPARKIFY_HISTORY_DAYS SPARKIFY_KEEP_MANIFESTS
-SPARKIFY_LAKE SPARKIFY_LOCK_TIMEOUT SPARKIFY_LOG_BUCKET SPARKIFY_MANIFEST_PREFIX SPARKIFY_PART_MB
+SPARKIFY_COPY_MAX_ERRORS SPARKIFY_DUCKDB_PATH SPARKIFY_ENVIRONMENT SPARKIFY_ENVIRONMENT_DAYS
+SPARKIFY_HISTORY_DAYS SPARKIFY_KEEP_MANIFESTS SPARKIFY_LAKE SPARKIFY_LOCK_TIMEOUT
+SPARKIFY_LOG_BUCKET SPARKIFY_MANIFEST_PREFIX SPARKIFY_PART_MB
 SPARKIFY_REMOVAL_LIMIT_PERCENT SPARKIFY_SCHEDULE_CRON SPARKIFY_TARGET SPARKIFY_TIMEZONE
 SPARKIFY_SNAPSHOT SPARKIFY_UI_URL
 REDSHIFT_CLUSTER_ID REDSHIFT_CONNECT_TIMEOUT REDSHIFT_DATABASE REDSHIFT_HOST REDSHIFT_IAM_ROLE
@@ -39,6 +40,9 @@ _OTHERS = re.compile(r"SPARKIFY_(TEST_.*|SCREENSHOTS|HYPOTHESIS.*)")
 _NO_PLAIN_PATH = re.compile(r"[\w.+-]*:|.*[?\0]", re.DOTALL)
 _MOST = 2_147_483_647
 
+# Short enough for a schema's name, in letters that no engine folds.
+_ENVIRONMENT = re.compile(r"(?:(?!snapshot$)[a-z][a-z0-9_]{0,49})?")
+PRODUCTION = "production"
 _ASSET_KEY_PART = re.compile(r"[A-Za-z0-9_]+")
 
 _log = logging.getLogger(__name__)
@@ -57,19 +61,29 @@ class Settings:
 
     lake: str
     target: str
-    duckdb_path: Path
+    environment: str  # whose tables are meant; empty: production's
+    environment_days: int  # after which an environment is listed as left over
+    production_path: Path  # production's DuckDB file
     lock_timeout: int  # seconds to wait for another run
     snapshot: bool  # readers of a DuckDB file have a copy of it, and never wait
     copy_max_errors: int  # MAXERROR of COPY, in lines
     skip_bad_files: bool  # load the others; else a bad line fails the load
     removal_limit: int  # percent of a table's rows or files that a run may take out unasked
-    automation: bool  # sensors and schedules start switched on
+    automation: bool  # sensors and schedules start switched on; never in an environment
     schedule_cron: str  # of the nightly run; Dagster checks it when it makes the schedule
     timezone: str  # of schedule_cron, an IANA name
     alert_webhook: str | None = field(repr=False)  # a secret: who has it can post
     ui_url: str | None  # where people reach the UI, without a slash at the end
-    asset_key_prefix: tuple[str, ...]  # before the name of every asset
+    asset_key_prefix: tuple[str, ...]  # before the name of every asset, an environment's at its end
     history_days: int  # how long Dagster's runs are kept; 0: for ever
+
+    @property
+    def duckdb_path(self) -> Path:
+        """Return the DuckDB file: production's, or the environment's beside it."""
+        path = self.production_path
+        return path.with_name(
+            f"{path.stem}.{self.environment}{path.suffix}" if self.environment else path.name
+        )
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -87,21 +101,28 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         raise SettingError(
             f"SPARKIFY_LAKE={lake!r}: allowed are a local folder or s3://bucket/prefix"
         )
+    environment_name = _environment(env)
     return Settings(
         lake=lake,
+        environment=environment_name,
+        environment_days=whole_number(env, "SPARKIFY_ENVIRONMENT_DAYS", default=14),
         target=_choice(env, "SPARKIFY_TARGET", TARGETS),
-        duckdb_path=_plain_path(env, "SPARKIFY_DUCKDB_PATH", DEFAULT_DUCKDB_PATH),
+        production_path=_plain_path(env, "SPARKIFY_DUCKDB_PATH", DEFAULT_DUCKDB_PATH),
         lock_timeout=whole_number(env, "SPARKIFY_LOCK_TIMEOUT", default=300),
         snapshot=_choice(env, "SPARKIFY_SNAPSHOT", ("on", "off")) == "on",
         copy_max_errors=whole_number(env, "SPARKIFY_COPY_MAX_ERRORS", default=0),
         skip_bad_files=_choice(env, "SPARKIFY_BAD_FILES", ("stop", "skip")) == "skip",
         removal_limit=whole_number(env, "SPARKIFY_REMOVAL_LIMIT_PERCENT", default=10, most=100),
-        automation=_choice(env, "SPARKIFY_AUTOMATION", ("off", "on")) == "on",
+        automation=_choice(env, "SPARKIFY_AUTOMATION", ("off", "on")) == "on"
+        and not environment_name,
         schedule_cron=env.get("SPARKIFY_SCHEDULE_CRON") or DEFAULT_SCHEDULE_CRON,
         timezone=_timezone(env, "SPARKIFY_TIMEZONE"),
         alert_webhook=_web_address(env, "SPARKIFY_ALERT_WEBHOOK", is_secret=True),
         ui_url=_web_address(env, "SPARKIFY_UI_URL"),
-        asset_key_prefix=_asset_key(env, "SPARKIFY_ASSET_KEY_PREFIX"),
+        asset_key_prefix=(
+            *_asset_key(env, "SPARKIFY_ASSET_KEY_PREFIX"),
+            *([environment_name] if environment_name else []),
+        ),
         history_days=whole_number(env, "SPARKIFY_HISTORY_DAYS", default=0),
     )
 
@@ -181,6 +202,16 @@ def _choice(env: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:
     if value not in allowed:
         raise SettingError(f"{name}={value!r}: allowed are {', '.join(allowed)}")
     return value
+
+
+def _environment(env: Mapping[str, str]) -> str:
+    value = env.get("SPARKIFY_ENVIRONMENT") or ""
+    if not _ENVIRONMENT.fullmatch(value):
+        raise SettingError(
+            f"SPARKIFY_ENVIRONMENT={value!r}: allowed is a name of a-z, 0-9 and _ that begins with "
+            "a letter and has 50 characters at most, as pr_42; but for the word snapshot"
+        )
+    return "" if value == PRODUCTION else value
 
 
 def _asset_key(env: Mapping[str, str], name: str) -> tuple[str, ...]:

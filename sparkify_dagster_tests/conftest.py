@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from sparkify_dagster_tests.support.own_sql import own_sql  # noqa: F401
+
 pytest.register_assert_rewrite(
     "sparkify_dagster_tests.support.redshift_stage", "sparkify_dagster_tests.support.redshift_suite"
 )

@@ -30,7 +30,7 @@ DISTSTYLE ALL;
 -- One row per table and view of the platform.
 CREATE TABLE IF NOT EXISTS staging.ledger (
     table_name VARCHAR(128) NOT NULL,   -- schema.table
-    definition VARCHAR(8000) NOT NULL,  -- names and types of its columns; a view's SQL as a hash
+    definition VARCHAR(8000) NOT NULL,  -- names and types of its columns; of a view, its SQL's hash
     version VARCHAR(64),                -- hash of the SQL of its latest load; NULL before the first
     load_id BIGINT NOT NULL,            -- its latest load; 0 before the first
     full_load_id BIGINT NOT NULL,       -- its latest load that built it anew; 0 before the first
@@ -113,16 +113,21 @@ DISTSTYLE EVEN;
 -- name: relations
 -- The tables and views that are really there, and the ledger's columns.
 SELECT
-    table_schema || '.' || table_name AS relation_name,
+    table_schema,
+    table_name,
     table_type
 FROM information_schema.tables
-WHERE table_schema IN ('staging', 'analytics')
+WHERE table_schema IN (:schemas) AND table_catalog = CAST(CURRENT_DATABASE() AS VARCHAR(128))
 UNION ALL
 SELECT
-    table_schema || '.' || table_name || '.' || column_name,
+    table_schema,
+    table_name || '.' || column_name,
     data_type
 FROM information_schema.columns
-WHERE table_schema = 'staging' AND table_name = 'ledger';
+WHERE
+    table_schema IN (:schemas)
+    AND table_name = 'ledger'
+    AND table_catalog = CAST(CURRENT_DATABASE() AS VARCHAR(128));
 
 -- name: ledger
 -- A row for each load whose changes are remembered, one for a table without any.

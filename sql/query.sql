@@ -6,7 +6,7 @@ SELECT
     table_schema AS schema_name,
     table_name
 FROM information_schema.tables
-WHERE table_schema IN ('analytics', 'staging')
+WHERE table_schema IN (:schemas) AND table_catalog = CAST(CURRENT_DATABASE() AS VARCHAR(128))
 ORDER BY table_schema, table_name;
 
 -- name: columns
@@ -19,6 +19,7 @@ SELECT
     is_nullable
 FROM information_schema.columns
 WHERE
-    table_schema IN ('analytics', 'staging')
+    table_schema IN (:schemas)
+    AND table_catalog = CAST(CURRENT_DATABASE() AS VARCHAR(128))
     AND table_name = :table_name
 ORDER BY table_schema, ordinal_position;

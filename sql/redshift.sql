@@ -82,8 +82,15 @@ GROUP BY TRIM(queries.query_label);
 -- Which of the platform's schemas exist, in the order in which tables are searched for.
 SELECT nspname AS schema_name
 FROM pg_namespace
-WHERE nspname IN ('analytics', 'staging')
+WHERE nspname IN (:schemas)
 ORDER BY nspname;
+
+-- name: environments
+-- Told by a table that no other schema of such a name has.
+SELECT SUBSTRING(table_schema, 9) AS name
+FROM information_schema.tables
+WHERE table_name = 'environment' AND SUBSTRING(table_schema, 1, 8) = 'staging_'
+ORDER BY table_schema;
 
 -- name: session
 -- The session's own number and the server's clock, by which its rows in the system views are found.

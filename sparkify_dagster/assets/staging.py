@@ -28,6 +28,7 @@ from sparkify_dagster.loading.days import (
 )
 from sparkify_dagster.loading.rejects import Refused
 from sparkify_dagster.loading.removals import describe
+from sparkify_dagster.loading.sharing import list_events
 from sparkify_dagster.loading.staging import (
     StagingResult,
     known_files,
@@ -81,7 +82,7 @@ def build_staging_events(settings: Settings) -> dg.AssetsDefinition:
         refused: Refused | None = {} if settings.skip_bad_files else None
 
         def load(session: Session) -> tuple[StagingResult, dict[dt.date, Day]]:
-            listed = source.list_events()
+            listed = list_events(session, source)
             in_lake = {file.day for file in listed if file.day}
             days = parse_days(config.days, in_lake) if config.days.strip() else None
             books = open_books(session, STAGING_EVENTS)

@@ -100,7 +100,7 @@ def build_report(settings: Settings) -> dg.AssetsDefinition:
                 f"{context.run.job_name}/listening_report",
                 context.run.run_id,
             )
-            write_page(path, data, renderer.open())
+            write_page(path, data, renderer.open(), settings.environment)
         except WarehouseError as error:
             raise failure(context, error) from error
         except OSError as error:

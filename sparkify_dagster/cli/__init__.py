@@ -16,6 +16,9 @@ COMMANDS = {
     "status": ("status", "Tell what is loaded up to when, the last run and failing checks."),
     "docs": ("docs", "Write the data dictionary, the diagram and the column lineage."),
     "test-sql": ("test_sql", "Run the cases of sql/tests on DuckDB; show what differs."),
+    "environments": ("environments", "List, create and drop environments to try a change in."),
+    "diff": ("diff", "Tell how the tables of two environments, commits or builds differ."),
+    "verify": ("verify", "Read all of the warehouse and compare it with a rebuild from the lake."),
     "grants": ("grants", "Create the Redshift roles of loaders and analysts, with their rights."),
     "infra": ("infra", "Provision Redshift on AWS, look at it, delete it."),
 }

@@ -58,6 +58,11 @@ def command(
             f"{settings.duckdb_path} reads everything in it, names too, so restrict the file "
             "itself; `sparkify query` opens it read-only. For Redshift's statements: --dry-run"
         )
+    if settings.environment:
+        raise click.ClickException(
+            f"SPARKIFY_ENVIRONMENT={settings.environment}: roles and masks are production's. An "
+            "environment's schemas are open to nobody but who made them."
+        )
     steps = _apply(settings, names, loaders, analysts)
     _print(steps)
     click.echo(f"-- Applied: {len(steps)} statements, in one transaction.")

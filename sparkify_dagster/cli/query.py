@@ -83,7 +83,7 @@ def _question(sql: str, limit: int, seconds: int) -> Callable[[Session], Found]:
 
 
 def _show_tables(session: Session) -> Found:
-    return _found(session.query("query/tables"))
+    return _found(session.query("query/tables", schemas=session.schemas))
 
 
 def _describe(session: Session, schema: str | None, table: str) -> Found:
@@ -92,8 +92,10 @@ def _describe(session: Session, schema: str | None, table: str) -> Found:
     Raises:
         WarehouseError: there is none of that name.
     """
-    found = session.query("query/columns", table_name=table.lower())
-    found = [row for row in found if row["schema_name"] == (schema or row["schema_name"]).lower()]
+    found = session.query("query/columns", table_name=table.lower(), schemas=session.schemas)
+    if schema:
+        names = (schema.lower(), f"{schema}_{session.environment}".lower())
+        found = [row for row in found if row["schema_name"] in names]
     if not found:
         raise WarehouseError(f"there is no table {table}; SHOW TABLES names them all")
     first = found[0]["schema_name"]

@@ -32,6 +32,8 @@ def print_summary(tag: str, value: str, settings: Settings) -> bool:
     if skipped:
         console.print(f"Not built: {', '.join(skipped)}.")
     place = settings.duckdb_path if settings.target == "duckdb" else "Amazon Redshift"
+    if settings.environment:
+        console.print(f"Environment: {settings.environment}")
     console.print(f"Warehouse: {place}", markup=False)
     if fine and report_path(settings).is_file():
         console.print(f"Report: {report_path(settings)}", markup=False)

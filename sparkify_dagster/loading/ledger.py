@@ -49,6 +49,7 @@ class Ledger:
 
     entries: dict[str, Entry]
     changes: dict[tuple[str, int], Span] = field(default_factory=dict)
+    shared: set[str] = field(default_factory=set)  # of an environment: views on production's
 
     @property
     def next_id(self) -> int:

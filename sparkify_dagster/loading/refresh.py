@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from sparkify_dagster.loading.ledger import Ledger, Span, record_load
 from sparkify_dagster.loading.schema import prepare
+from sparkify_dagster.loading.sharing import take_over
 from sparkify_dagster.loading.version import read_version
 from sparkify_dagster.table import Table
 from sparkify_dagster.tables import TABLES
@@ -36,6 +37,7 @@ def refresh(session: Session, table: Table, full_refresh: bool, run_id: str) -> 
     is_full = full_refresh or entry.version != version or ledger.starts_afresh(table, upstream)
     if not is_full and not ledger.is_behind(table, upstream):
         return RefreshResult(is_full=False, changed=False, load_id=entry.load_id)
+    take_over(session, ledger, table, with_rows=not is_full)
     span = _make_pending(session, table, is_full, ledger)
     places = {"load_id": ledger.next_id, "first_day": span.first_day, "last_day": span.last_day}
     changes = None if is_full else table.section("changes")

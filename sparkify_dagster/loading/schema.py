@@ -5,17 +5,18 @@ import logging
 from collections.abc import Iterator
 
 from sparkify_dagster.loading.ledger import Entry, Ledger, counting, read_ledger
+from sparkify_dagster.loading.sharing import MARK, RELATIONS, follow, relations, take_over
 from sparkify_dagster.loading.version import views
 from sparkify_dagster.table import Table
 from sparkify_dagster.tables import TABLES
-from sparkify_dagster.warehouse.base import Session, WarehouseError
-from sparkify_dagster.warehouse.columns import Column, created_name, read_columns
+from sparkify_dagster.warehouse.base import NoEnvironment, Session, WarehouseError
+from sparkify_dagster.warehouse.columns import Column, created_name, definition, read_columns
 from sparkify_dagster.warehouse.statements import read_statement, section_names
 
 _log = logging.getLogger(__name__)
 
 LOCK = "bookkeeping/create_load_lock"
-_RELATIONS = ("relations", "")
+HASH = "; sha256 "  # in a view's definition, before the hash of its SQL
 # What an older version of the platform kept instead of the ledger.
 _FORMER = ("staging.table_versions", "staging.loads", "staging.loads_seen")
 
@@ -31,10 +32,10 @@ def prepare(session: Session) -> Ledger:
     Raises:
         WarehouseError: a table differs from its definition in a way that needs a decision.
     """
-    looked = session.kept.pop(_RELATIONS, None)
-    existing = looked or {
-        row["relation_name"]: row["table_type"] for row in session.query("bookkeeping/relations")
-    }
+    looked = session.kept.pop(RELATIONS, None)
+    existing = looked or relations(session)
+    if session.environment and MARK not in existing:
+        raise NoEnvironment(session.environment)
     for statement in bookkeeping():
         if created_name(statement) not in existing:
             session.execute(statement)
@@ -43,11 +44,14 @@ def prepare(session: Session) -> Ledger:
     if "staging.ledger" in existing and "staging.ledger.row_count" not in existing:
         session.run("ALTER TABLE staging.ledger ADD COLUMN row_count BIGINT")
         existing["staging.ledger.row_count"] = "bigint"
-    ledger = read_ledger(session)
+    ledger = follow(session, existing) if session.environment else read_ledger(session)
     before = dict(ledger.entries)
     migrated = False
     for table in TABLES.values():
-        made = [_prepare_table(session, statement, ledger, existing) for statement in table.creates]
+        made = [
+            _prepare_table(session, table, statement, ledger, existing)
+            for statement in table.creates
+        ]
         migrated |= any(made)
         if any(made) and table.qualified_name in ledger.entries:
             _build_anew(ledger, table)
@@ -60,7 +64,7 @@ def prepare(session: Session) -> Ledger:
         session.execute("bookkeeping/forget_tables", table_names=tuple(defined))
         _write_down(session, defined)
     else:
-        session.kept[_RELATIONS] = existing
+        session.kept[RELATIONS] = existing
     return ledger
 
 
@@ -69,8 +73,16 @@ def reset(session: Session) -> None:
 
     The lock stays: other runs may be waiting for it. The load numbers go on, as they are the data
     versions that Dagster remembers.
+
+    Raises:
+        WarehouseError: in an environment, which is dropped and made anew instead.
     """
-    existing = {row["relation_name"] for row in session.query("bookkeeping/relations")}
+    if session.environment:
+        raise WarehouseError(
+            f"SPARKIFY_ENVIRONMENT={session.environment}: an environment is not emptied; drop it "
+            f"and make it anew: sparkify environments drop {session.environment}"
+        )
+    existing = relations(session)
     last = read_ledger(session).next_id - 1 if "staging.ledger" in existing else 0
     session.kept.clear()
     for view in reversed(views()):
@@ -134,16 +146,18 @@ def _write_down(session: Session, entries: dict[str, Entry]) -> None:
 
 
 def _prepare_table(
-    session: Session, statement: str, ledger: Ledger, existing: dict[str, str]
+    session: Session, table: Table, statement: str, ledger: Ledger, existing: dict[str, str]
 ) -> bool:
     """Create a table, or add its new columns; tell whether something was done."""
     name = created_name(statement)
     columns = read_columns(statement)
-    wanted = _column_list(columns)
+    wanted = definition(columns)
     entry = ledger.entries.get(name)
     if entry and entry.definition == wanted and name in existing:
         return False
-    if entry and name in existing:
+    if name in ledger.shared:
+        take_over(session, ledger, table, with_rows=False)
+    elif entry and name in existing:
         added = _added_columns(entry.definition, columns)
         if added is None:
             raise WarehouseError(
@@ -166,12 +180,12 @@ def _prepare_views(
     session: Session, ledger: Ledger, existing: dict[str, str], replace: bool
 ) -> None:
     """Make all views anew where one is missing or has changed, as one may read another."""
-    wanted = {view: hashlib.sha256(read_statement(view).encode()).hexdigest() for view in views()}
+    wanted = {view: _view_definition(view) for view in views()}
     if not replace and all(
         created_name(view) in existing
         and created_name(view) in ledger.entries
-        and ledger.entries[created_name(view)].definition == definition
-        for view, definition in wanted.items()
+        and ledger.entries[created_name(view)].definition == text
+        for view, text in wanted.items()
     ):
         return
     for view in reversed(views()):
@@ -179,28 +193,29 @@ def _prepare_views(
         if name in existing:
             kind = "VIEW" if existing[name] == "VIEW" else "TABLE"
             session.run(f"DROP {kind} {name}")
-    for view, definition in wanted.items():
+    for view, text in wanted.items():
         session.execute(view)
         entry = ledger.entries.get(created_name(view))
-        _define(ledger, created_name(view), definition, entry.version if entry else None)
+        _define(ledger, created_name(view), text, entry.version if entry else None)
 
 
-def _define(ledger: Ledger, name: str, definition: str, version: str | None) -> None:
+def _view_definition(view: str) -> str:
+    """Return what a view is: its columns, where the statement says them, and its SQL as a hash."""
+    columns = tuple(column for column in read_columns(view) if column.type)
+    of_sql = hashlib.sha256(read_statement(view).encode()).hexdigest()
+    return f"{definition(columns)}{HASH}{of_sql}"
+
+
+def _define(ledger: Ledger, name: str, text: str, version: str | None) -> None:
     """Note what a table or view now is; without a version its next load is a full one."""
-    old = ledger.entries.get(name, Entry(definition, None, 0, 0))
-    ledger.entries[name] = Entry(definition, version, old.load_id, old.full_load_id)
-
-
-def _column_list(columns: tuple[Column, ...]) -> str:
-    return ", ".join(
-        f"{column.name} {column.type}{' NOT NULL' * column.required}" for column in columns
-    )
+    old = ledger.entries.get(name, Entry(text, None, 0, 0))
+    ledger.entries[name] = Entry(text, version, old.load_id, old.full_load_id)
 
 
 def _added_columns(existing: str, columns: tuple[Column, ...]) -> tuple[Column, ...] | None:
     """Return the columns added at the end that may be NULL; None where more has changed."""
     for count in range(len(columns)):
-        if _column_list(columns[:count]) == existing:
+        if definition(columns[:count]) == existing:
             added = columns[count:]
             return None if any(column.required for column in added) else added
     return None

@@ -22,6 +22,7 @@ from sparkify_dagster.loading.removals import (
     units,
 )
 from sparkify_dagster.loading.schema import prepare
+from sparkify_dagster.loading.sharing import list_events, take_over
 from sparkify_dagster.loading.version import read_version
 from sparkify_dagster.table import Table
 from sparkify_dagster.tables import STAGING_EVENTS, STAGING_SONGS
@@ -96,7 +97,7 @@ def load_events(
         LoadError: lines do not fit the table.
         RemovalRefused: more would be taken out, or the lake is another one.
     """
-    listed = lake.list_events()
+    listed = list_events(session, lake)
     rules = "\n".join(lake.read_jsonpaths())
     load = _begin(session, STAGING_EVENTS, run_id, removal_limit, rules, books)
     _settle_lake(session, lake, load, listed)
@@ -228,6 +229,7 @@ def _carry_out(
     if not plan.read and not plan.replaced and not is_full:
         return StagingResult(load.ledger.of(table).load_id)
     _refuse_removal(load, plan, None)
+    take_over(session, load.ledger, table, with_rows=not is_full)
     places = {
         "table_name": table.name,
         "load_id": load.ledger.next_id,

@@ -7,4 +7,5 @@ from sparkify_dagster.settings import Settings
 
 def report_path(settings: Settings) -> Path:
     """Return where the report is written: beside the warehouse file, or where that would be."""
-    return settings.duckdb_path.parent.resolve() / "listening_report.html"
+    name = ".".join(filter(None, ("listening_report", settings.environment, "html")))
+    return settings.duckdb_path.parent.resolve() / name

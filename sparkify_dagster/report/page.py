@@ -20,13 +20,15 @@ from sparkify_dagster.report.sections import SECTIONS, Data, Record, listed
 _FOLDER = Path(__file__).parent
 
 
-def write_page(path: Path, data: dict[str, Data], renderer: Renderer) -> None:
+def write_page(
+    path: Path, data: dict[str, Data], renderer: Renderer, environment: str = ""
+) -> None:
     """Write the page, in one move: a reader sees the former one or this one, never half of it.
 
     Raises:
         OSError: the folder cannot be made or written to.
     """
-    text = render_page(data, renderer)
+    text = render_page(data, renderer, environment)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".html")
     try:
@@ -40,8 +42,8 @@ def write_page(path: Path, data: dict[str, Data], renderer: Renderer) -> None:
         raise
 
 
-def render_page(data: dict[str, Data], renderer: Renderer) -> str:
-    """Return the page for the rows of every section, by table."""
+def render_page(data: dict[str, Data], renderer: Renderer, environment: str = "") -> str:
+    """Return the page for the rows of every section, by table; an environment is named on it."""
     drawn = {
         name: [renderer.svg(chart) for chart in section.draw(data[name])]
         for name, section in SECTIONS.items()
@@ -50,6 +52,7 @@ def render_page(data: dict[str, Data], renderer: Renderer) -> str:
     script = (_FOLDER / "page.js").read_text(encoding="utf-8")
     (span,) = data["daily_engagement"]["report_totals"]
     page: str = template.render(
+        environment=environment,
         span=span,
         tiles=_tiles(data),
         sections=[

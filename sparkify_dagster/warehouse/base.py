@@ -23,6 +23,16 @@ class WarehouseError(Exception):
     transient = False  # whether the same may succeed some minutes later
 
 
+class NoEnvironment(WarehouseError):
+    """The environment that is named has not been made."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"SPARKIFY_ENVIRONMENT={name}: there is no such environment; `sparkify environments "
+            f"list` names those there are, `sparkify environments create {name}` makes it"
+        )
+
+
 class BusyError(WarehouseError):
     """Another run has held the warehouse for as long as this one was to wait."""
 
@@ -106,6 +116,8 @@ class CopyResult:
 class Session(Protocol):
     """One open transaction, or a look at committed data."""
 
+    environment: str  # whose tables it works on; empty: production's
+    schemas: tuple[str, str]  # analytics and staging, by the names that the catalog has
     statements: list[str]  # as sent to the engine
     has_turn: bool  # no other run can change anything until it ends
     # What the sessions of a run have learned, by what it is and the table it is of.
@@ -152,6 +164,22 @@ class Warehouse(Protocol):
     kind: str  # the icon in the Dagster UI
     place: str  # where it is, for people; no secret
     as_of: dt.datetime | None  # UTC; None: what is committed by now
+
+    def environments(self) -> list[str]:
+        """Return the names of the environments beside production's tables."""
+
+    def read_all_blocks(self) -> None:
+        """Read all that is stored, where nobody else watches over it.
+
+        Raises:
+            WarehouseError: some of it is damaged: what, and the way back.
+        """
+
+    def lay_out(self) -> None:
+        """Make the room for an environment's tables: a file, or schemas."""
+
+    def demolish(self) -> None:
+        """Remove an environment with all that is in it."""
 
     def transaction(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
         """Run `body` in one transaction of its own session: all of it is visible, or nothing.

@@ -48,6 +48,13 @@ def read_columns(name: str) -> tuple[Column, ...]:
     )
 
 
+def definition(columns: tuple[Column, ...]) -> str:
+    """Return names and types of columns as the ledger keeps them."""
+    return ", ".join(
+        f"{column.name} {column.type}{' NOT NULL' * column.required}" for column in columns
+    )
+
+
 def is_view(name: str) -> bool:
     """Tell whether the CREATE statement `name` of `sql/` makes a view."""
     return bool(_VIEW.search(read_statement(name)))

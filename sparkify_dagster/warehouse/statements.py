@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from sparkify_dagster.settings import PRODUCTION
+
 _PACKAGE = Path(__file__).resolve().parent.parent
 # An installed package carries the SQL inside; a checkout has it beside the package.
 SQL_ROOT = _PACKAGE / "sql" if (_PACKAGE / "sql").is_dir() else _PACKAGE.parent / "sql"
@@ -22,8 +24,17 @@ _FRAGMENT = re.compile(
     r"^(?P<indent> *)(?P<before>.*?):(?P<name>[a-z_]+)\((?P<column>[\w.]*)\)", re.M
 )
 _PLACEHOLDER = re.compile(r"(?<![:\w]):([a-z_]+)\b")
+# What a word may stand in without being one of the statement's.
+_OTHER = r"--[^\n]*|/\*.*?\*/|'(?:[^'\\]|\\.|'')*'|\"[^\"]*\""
+# A schema before a table, perhaps with an environment before it; or one that is made.
+_SCHEMA = re.compile(
+    rf"(?<![\w.])(?:(?P<environment>\w+)\.)?(?P<quote>\"?)(?P<schema>staging|analytics)(?P=quote)"
+    rf"(?=\s*\.)|(?<=\bSCHEMA IF NOT EXISTS )(?P<made>staging|analytics)\b|{_OTHER}",
+    re.DOTALL | re.IGNORECASE,
+)
+_VIEW = re.compile(r"(?:--[^\n]*\n|\s)*CREATE VIEW\b", re.IGNORECASE)
 # What a `;` may stand in without ending a statement, or what ends one.
-_LEXEME = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^'\\]|\\.|'')*'|\"[^\"]*\"|;", re.DOTALL)
+_LEXEME = re.compile(rf"{_OTHER}|;", re.DOTALL)
 
 
 class Keyword(str):
@@ -93,6 +104,29 @@ def literal(value: Any) -> str:
         case tuple():
             return ", ".join(map(literal, value))
     raise TypeError(f"no SQL literal for {type(value).__name__}")
+
+
+def schema_of(schema: str, environment: str) -> str:
+    """Return the name that an environment's schema has where it lies beside production's."""
+    alone = environment in ("", PRODUCTION)
+    return schema.lower() if alone else f"{schema.lower()}_{environment}"
+
+
+def placed(text: str, environment: str) -> str:
+    """Put an environment's schemas into a statement; in production's nothing is to be put.
+
+    `production.staging.songs` names another environment's table. Views look only when they are
+    asked, as production may exchange what they read: Redshift would refuse it a DROP.
+    """
+    if not environment:
+        return text
+
+    def put(match: re.Match[str]) -> str:
+        if schema := match["schema"] or match["made"]:
+            return schema_of(schema, match["environment"] or environment)
+        return match[0]
+
+    return _SCHEMA.sub(put, text) + "\nWITH NO SCHEMA BINDING" * bool(_VIEW.match(text))
 
 
 def split(text: str) -> tuple[str, ...]:

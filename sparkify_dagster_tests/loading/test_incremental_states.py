@@ -159,6 +159,7 @@ class MortalSession:
         self._session = session
         self._fuse = fuse
         self.statements = session.statements
+        self.environment, self.schemas = session.environment, session.schemas
 
     def execute(self, name: str, **parameters: Any) -> int:
         self._fuse.burn()

@@ -3,10 +3,8 @@
 import datetime as dt
 import os
 import re
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -21,7 +19,6 @@ from sparkify_dagster.loading.refresh import RefreshResult
 from sparkify_dagster.loading.schema import reset
 from sparkify_dagster.loading.staging import StagingResult
 from sparkify_dagster.tables import TABLES
-from sparkify_dagster.warehouse import columns, statements
 from sparkify_dagster.warehouse.base import LoadError, WarehouseError
 from sparkify_dagster.warehouse.duckdb.engine import DuckDBWarehouse
 from sparkify_dagster_tests.support.loads import (
@@ -32,6 +29,7 @@ from sparkify_dagster_tests.support.loads import (
     select,
     tables_of,
 )
+from sparkify_dagster_tests.support.own_sql import edit
 from sparkify_dagster_tests.support.star_model import difference
 from sparkify_dagster_tests.support.tiny_lake import (
     JSONPATHS,
@@ -340,34 +338,6 @@ def loads_of(platform: Platform) -> dict[str, int]:
     """Return the latest load of each table."""
     found = select(platform.warehouse, "SELECT table_name, load_id FROM staging.ledger")
     return {str(name): int(load_id) for name, load_id in found if load_id}
-
-
-@pytest.fixture
-def own_sql(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A copy of sql/ that a test may edit."""
-    root = tmp_path / "sql"
-    shutil.copytree(statements.SQL_ROOT, root)
-    monkeypatch.setattr(statements, "SQL_ROOT", root)
-    _forget_sql()
-    yield root
-    monkeypatch.undo()
-    _forget_sql()
-
-
-def _forget_sql() -> None:
-    """Let the next statement be read from disk, as in a new process."""
-    statements.clear()
-    columns.read_columns.cache_clear()
-    for table in TABLES.values():
-        for read in ("columns", "checks", "helpers"):
-            table.__dict__.pop(read, None)
-
-
-def edit(path: Path, old: str, new: str) -> None:
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new, 1))
-    _forget_sql()
 
 
 def test_added_column_is_applied_and_filled(platform: Platform, own_sql: Path) -> None:

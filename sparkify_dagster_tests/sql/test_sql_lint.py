@@ -21,6 +21,7 @@ from sparkify_dagster.warehouse.statements import (
     _PLACEHOLDER,
     SQL_ROOT,
     Keyword,
+    placed,
     read_statements,
     render,
     section_names,
@@ -71,6 +72,16 @@ VALUES = {
     "key_column": Keyword("line_number"),
     "key_value": 7,
     "columns": Keyword("user_id, level"),
+    "schemas": ("analytics", "staging"),
+    "names": ("staging.staging_events", "analytics.users"),
+    "left_side": Keyword("production.analytics.users"),
+    "right_side": Keyword("analytics.users"),
+    "within": Keyword("1 = 1"),
+    "keys": Keyword("user_id"),
+    "selected": Keyword("user_id, MAX(level) AS left_level"),
+    "values": Keyword("left_level, right_level"),
+    "counts": Keyword("SUM(1) AS level"),
+    "differs": Keyword("left_level = right_level"),
 }
 
 
@@ -264,6 +275,51 @@ def test_keeps_to_the_common_ground(file: str) -> None:
         assert denied(text) <= allowed, name
 
 
+def put_in_environment(node: exp.Expression) -> exp.Expression:
+    """Do to a node of a syntax tree what an environment does to its text."""
+    if isinstance(node, exp.Table) and node.catalog == "production":
+        node.set("catalog", None)
+    elif isinstance(node, exp.Table) and node.db in ("staging", "analytics"):
+        node.set("db", exp.to_identifier(f"{node.db}_pr_42"))
+    elif isinstance(node, exp.Create) and node.kind == "VIEW":
+        node.set("no_schema_binding", True)
+    return node
+
+
+# Roles and rights are production's.
+@pytest.mark.parametrize("file", [file for file in FILES if file != "access"])
+def test_an_environment_changes_the_schemas_and_nothing_else(file: str) -> None:
+    for name, text in sections(file):
+        (tree,) = sqlglot.parse(text, read="redshift")
+        (found,) = sqlglot.parse(placed(text, "pr_42"), read="redshift")
+        if isinstance(tree, exp.Command):
+            assert found.sql() == re.sub(r"(staging|analytics)\.", r"\1_pr_42.", tree.sql()), name
+        else:
+            expected = tree.transform(put_in_environment)
+            assert found == expected, name
+            assert found.sql("redshift") == expected.sql("redshift"), name
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("SELECT 'staging.a' -- staging.b", "SELECT 'staging.a' -- staging.b"),
+        ("SELECT 1 FROM staging.a", "SELECT 1 FROM staging_pr_42.a"),
+        ('SELECT 1 FROM "Analytics".a', "SELECT 1 FROM analytics_pr_42.a"),
+        ("SELECT 1 FROM pr_7.staging.a", "SELECT 1 FROM staging_pr_7.a"),
+        ("SELECT 1 FROM production.staging.a", "SELECT 1 FROM staging.a"),
+        ("SELECT 1 FROM my_staging.a", "SELECT 1 FROM my_staging.a"),
+        (
+            "CREATE VIEW staging.a AS SELECT 1",
+            "CREATE VIEW staging_pr_42.a AS SELECT 1\nWITH NO SCHEMA BINDING",
+        ),
+    ],
+)
+def test_schemas_are_told_from_other_words(text: str, expected: str) -> None:
+    assert placed(text, "pr_42") == expected
+    assert placed(text, "") == text
+
+
 @pytest.mark.parametrize("file", [*FILES, "fragments"])
 def test_every_line_is_part_of_a_statement_that_ends(file: str) -> None:
     """A section without its `;` at the end would lose its last statement without a word."""
@@ -334,7 +390,10 @@ def test_is_translated_once_for_all_values(file: str, value: object) -> None:
         if name not in COPIES:
             texts = read_statements(name)
             for text, kept in zip(texts, translated(name), strict=True):
-                values = dict.fromkeys(_PLACEHOLDER.findall(text), value)
+                values = {
+                    place: VALUES[place] if isinstance(VALUES[place], Keyword) else value
+                    for place in _PLACEHOLDER.findall(text)
+                }
                 assert fill_in(kept, values).split() == translate(render(text, values)).split()
 
 

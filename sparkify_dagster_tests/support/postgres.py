@@ -90,6 +90,9 @@ def postgres_server() -> Iterator[str]:
 class PostgresSession:
     """A transaction on PostgreSQL, with the interface of the platform's own sessions."""
 
+    environment = ""
+    schemas = ("analytics", "staging")
+
     def __init__(self, connection: psycopg.Connection) -> None:
         self.statements: list[str] = []
         self._cursor = connection.cursor()

@@ -8,7 +8,7 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +17,14 @@ from typing import Any
 import duckdb
 
 from sparkify_dagster.lake.combine import combine
+from sparkify_dagster.settings import PRODUCTION
 from sparkify_dagster.text import printable
 from sparkify_dagster.warehouse.base import (
     BusyError,
     CopyResult,
     CopySource,
     CopyStep,
+    NoEnvironment,
     Result,
     Row,
     Session,
@@ -46,7 +48,15 @@ _CONFIG: dict[str, Any] = {
 # Who only reads the tables has no business with other files.
 _READ_ONLY = {"enable_external_access": "false"}
 # The first thing that a load makes; a load that failed leaves nothing but schemas.
-_LEDGER = "SELECT 1 FROM duckdb_tables() WHERE table_name = 'ledger'"
+_LEDGER = (
+    "SELECT 1 FROM duckdb_tables() "
+    "WHERE table_name = 'ledger' AND database_name = CURRENT_DATABASE()"
+)
+_STORED = (
+    "SELECT schema_name || '.' || table_name, column_name FROM duckdb_columns() "
+    "WHERE database_name = CURRENT_DATABASE() AND table_oid IN (SELECT table_oid FROM "
+    "duckdb_tables() WHERE database_name = CURRENT_DATABASE())"
+)
 _SCHEMAS = ("CREATE SCHEMA IF NOT EXISTS staging", "CREATE SCHEMA IF NOT EXISTS analytics")
 _SEARCH_PATH = "SET search_path = 'analytics,staging'"
 # What DuckDB raises where a file cannot be written, at COMMIT as well, or memory runs out.
@@ -64,15 +74,19 @@ _LOCK_POLL = 0.2  # seconds between two tries to open a file that another proces
 class DuckDBSession:
     """One open transaction on a DuckDB connection."""
 
+    schemas = ("analytics", "staging")  # of an environment, too: it has a file of its own
+
     def __init__(
         self,
         connection: duckdb.DuckDBPyConnection,
         kept: dict[tuple[str, str], Any] | None = None,
         has_turn: bool = True,
+        environment: str = "",
     ) -> None:
         self.statements: list[str] = []
         self.has_turn = has_turn
         self.kept = {} if kept is None else kept
+        self.environment = environment
         self._connection = connection
 
     def take_turn(self) -> None:
@@ -154,9 +168,18 @@ class DuckDBWarehouse:
 
     kind = "duckdb"
 
-    def __init__(self, path: Path, lock_timeout: int, snapshot: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        lock_timeout: int,
+        snapshot: bool = False,
+        environment: str = "",
+        beside: Mapping[str, Path] | None = None,
+    ) -> None:
         self._path = path
         self._has_snapshot = snapshot
+        self._environment = environment
+        self._beside = beside or {}
         self.as_of: dt.datetime | None = None
         self._lock_timeout = lock_timeout
         self._keeps_open = False
@@ -164,11 +187,43 @@ class DuckDBWarehouse:
         self._learned: dict[tuple[str, str], Any] = {}  # while the file is kept open
         self.place = str(path)
 
+    def environments(self) -> list[str]:
+        """Return the names of the files beside production's."""
+        production = self._beside.get(PRODUCTION, self._path)
+        stem, suffix = map(re.escape, (production.stem, production.suffix))
+        named = re.compile(rf"{stem}\.(?!snapshot\b)(\w+){suffix}")
+        return sorted(
+            match[1]
+            for path in production.parent.glob("*")
+            if (match := named.fullmatch(path.name))
+        )
+
+    def read_all_blocks(self) -> None:
+        """Read every column of every table; DuckDB compares each block with its checksum."""
+        if not self._path.exists():
+            raise self._nothing_yet()
+        if found := self._unreadable():
+            raise self._damaged(found)
+
+    def lay_out(self) -> None:
+        """Make the file."""
+        with self._connect():
+            pass
+
+    def demolish(self) -> None:
+        """Remove the file, when no other process has it open."""
+        self._open(read_only=False).close()
+        for path in (self._path, Path(f"{self._path}.wal"), snapshot_of(self._path)):
+            path.unlink(missing_ok=True)
+
     def transaction(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
         """Run `body` in one transaction; a second process waits for the first."""
+        if self._environment and not self._path.exists():
+            raise NoEnvironment(self._environment)
         with self._connect() as connection:
             kept = self._learned if self._kept else None
-            return self._attempt(connection, body, DuckDBSession(connection, kept))
+            session = DuckDBSession(connection, kept, environment=self._environment)
+            return self._attempt(connection, body, session)
 
     def read(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
         """Run `body` on committed data."""
@@ -177,10 +232,11 @@ class DuckDBWarehouse:
         with self._connect(read_only=True) as connection:
             kept = self._learned if self._kept else None
             try:
-                return body(DuckDBSession(connection, kept, has_turn=False))
+                return body(DuckDBSession(connection, kept, False, self._environment))
             except (duckdb.Error, WarehouseError) as error:
                 if _DAMAGE.search(str(error)):
-                    raise self._damaged(error) from error
+                    connection.close()
+                    raise self._damaged(self._unreadable() or [_first_line(error)]) from error
                 if not connection.execute(_LEDGER).fetchall():
                     raise self._nothing_yet() from None
                 raise
@@ -205,7 +261,9 @@ class DuckDBWarehouse:
         snapshot = snapshot_of(self._path)
         if not self._has_snapshot or not snapshot.exists():
             return self
-        found = DuckDBWarehouse(snapshot, self._lock_timeout)
+        found = DuckDBWarehouse(
+            snapshot, self._lock_timeout, self._has_snapshot, self._environment, self._beside
+        )
         found.as_of = dt.datetime.fromtimestamp(snapshot.stat().st_mtime, dt.UTC)
         return found
 
@@ -235,7 +293,8 @@ class DuckDBWarehouse:
                 connection.execute("ROLLBACK")
             self._let_go()
             if isinstance(error, duckdb.Error) and _DAMAGE.search(str(error)):
-                raise self._damaged(error) from error
+                connection.close()
+                raise self._damaged(self._unreadable() or [_first_line(error)]) from error
             if isinstance(error, _OUT_OF_ROOM):
                 raise WarehouseError(
                     f"{self._path}: {error}\nNothing of this load was kept. Where the disk or the "
@@ -265,12 +324,26 @@ class DuckDBWarehouse:
             connection.close()
 
     def _nothing_yet(self) -> WarehouseError:
+        if self._environment:
+            return NoEnvironment(self._environment)
         return WarehouseError(f"{self._path}: no warehouse yet; run the job sparkify_etl first")
 
-    def _damaged(self, error: Exception) -> WarehouseError:
+    def _unreadable(self) -> list[str]:
+        """Return the tables of which something cannot be read, with the columns."""
+        found: dict[str, list[str]] = {}
+        with self._connect(read_only=True) as connection:
+            for table, column in connection.execute(_STORED).fetchall():
+                try:
+                    connection.execute(f"SELECT MAX(HASH({column})) FROM {table}").fetchall()  # noqa: S608
+                except duckdb.Error:
+                    found.setdefault(table, []).append(column)
+        return [f"{table} ({', '.join(columns)})" for table, columns in found.items()]
+
+    def _damaged(self, found: Sequence[str]) -> WarehouseError:
+        way = f"; `sparkify environments drop {self._environment}`" if self._environment else ""
         return WarehouseError(
-            f"{printable(str(self._path))}: is damaged ({_first_line(error)}); remove it and run: "
-            "the lake has everything"
+            f"{printable(str(self._path))}: is damaged, and cannot be read in: {', '.join(found)}. "
+            f"Nothing was changed. The way back: remove it and run: the lake has everything{way}"
         )
 
     def _open(self, read_only: bool) -> duckdb.DuckDBPyConnection:
@@ -284,11 +357,16 @@ class DuckDBWarehouse:
             ) from error
         # In full, as DuckDB would take what is before a colon for another database's name.
         path = str(self._path.absolute())
-        config = _CONFIG | (_READ_ONLY if read_only else {})
+        config = _CONFIG | (_READ_ONLY if read_only and not self._beside else {})
         while True:
+            connection = None
             try:
-                return duckdb.connect(path, read_only=read_only, config=config)
+                connection = duckdb.connect(path, read_only=read_only, config=config)
+                self._attach(connection, read_only)
+                return connection
             except duckdb.Error as error:
+                if connection:
+                    connection.close()
                 if "Could not set lock" not in str(error):
                     if not read_only and _is_unfinished(self._path):
                         _finish(self._path)
@@ -305,6 +383,19 @@ class DuckDBWarehouse:
                         "finished"
                     ) from error
                 time.sleep(_LOCK_POLL)
+
+    def _attach(self, connection: duckdb.DuckDBPyConnection, read_only: bool) -> None:
+        """Let statements name the tables of other files, which are only read."""
+        for name, file in self._beside.items():
+            snapshot = snapshot_of(file)
+            # So that no run of theirs waits for one of ours.
+            path = snapshot if self._has_snapshot and snapshot.exists() else file
+            if path.exists():
+                place = str(path.absolute()).replace("'", "''")
+                connection.execute(f"ATTACH IF NOT EXISTS '{place}' AS {name} (READ_ONLY)")
+        if self._beside and read_only:
+            for setting, value in _READ_ONLY.items():
+                connection.execute(f"SET {setting} = {value}")
 
 
 def _first_line(error: Exception) -> str:

@@ -24,7 +24,7 @@ from sparkify_dagster.warehouse.redshift.errors import (
     Unreachable,
 )
 from sparkify_dagster.warehouse.redshift.settings import RedshiftSettings
-from sparkify_dagster.warehouse.statements import literal, read_statement, render
+from sparkify_dagster.warehouse.statements import literal, placed, read_statement, render
 
 _NAME_LENGTH = 250  # of application_name
 _CLOCK_DRIFT = 2.0  # seconds that the two clocks may part in the course of a session
@@ -55,6 +55,7 @@ class Connection:
             WarehouseError: user, password, rights, certificate or names are wrong.
         """
         self.place = settings.place
+        self._environment = settings.environment
         login = _login(settings)
         self._password = login.get("password", "")
         try:
@@ -118,7 +119,7 @@ class Connection:
         if not self.is_usable:
             raise WarehouseError(f"{place}: the transaction has ended; nothing more is sent in it")
         try:
-            self._cursor.execute(text, values)
+            self._cursor.execute(placed(text, self._environment), values)
         except Exception as error:
             raise self._error(place, error) from None
         return int(self._cursor.rowcount)
@@ -136,7 +137,7 @@ class Connection:
         """
         self._driver._usock.settimeout(seconds)
         try:
-            self._cursor.execute(text)
+            self._cursor.execute(placed(text, self._environment))
         except TimeoutError:
             self.close()
             return False

@@ -11,7 +11,13 @@ from itertools import count
 from typing import Any, TypeVar
 
 from sparkify_dagster.lake.s3_prefix import S3Prefix
-from sparkify_dagster.warehouse.base import BusyError, Result, Session, WarehouseError
+from sparkify_dagster.warehouse.base import (
+    BusyError,
+    NoEnvironment,
+    Result,
+    Session,
+    WarehouseError,
+)
 from sparkify_dagster.warehouse.redshift.connection import Connection
 from sparkify_dagster.warehouse.redshift.costs import read_costs
 from sparkify_dagster.warehouse.redshift.errors import (
@@ -31,7 +37,7 @@ _FIRST_PAUSE = 1.0  # seconds
 _LONGEST_PAUSE = 60.0
 _COMMITS_KEPT = dt.timedelta(days=7)
 _LOCK = "LOCK TABLE staging.load_lock"
-_SCHEMAS = ("staging", "analytics")
+_SCHEMAS = ("analytics", "staging")
 _FOUNDATION = ("bookkeeping/create_load_lock", "bookkeeping/create_commits")
 # Another run created it between our look and our CREATE.
 _EXISTS_NOW = ("42P06", "42P07", "23505")
@@ -86,6 +92,8 @@ class RedshiftWarehouse:
             return self._with_retries(lambda: self._look(body, label, run_id))
         except ServerError as error:
             if error.sqlstate in MISSING_RELATION and not passing_reason(error):
+                if self._settings.environment:
+                    raise NoEnvironment(self._settings.environment) from error
                 raise WarehouseError(
                     f"{self.place}: no warehouse yet ({error.message}); run the job "
                     "sparkify_etl first"
@@ -123,6 +131,29 @@ class RedshiftWarehouse:
         except WarehouseError as error:
             _log.warning("the cost of the statements is not known: %s", error)
             return {}
+
+    def environments(self) -> list[str]:
+        """Return the names of the environments, told by a table that production has not."""
+        with self._connected("environments", "") as connection:
+            return [row["name"] for row in connection.query("redshift/environments")]
+
+    def read_all_blocks(self) -> None:
+        """Do nothing: Redshift keeps copies of its blocks and mends them itself."""
+
+    def lay_out(self) -> None:
+        """Make the schemas; wants CREATE on the database."""
+        with self._connected("environments", "") as connection:
+            connection.set_autocommit(False)
+            self._lay_foundation(connection)
+
+    def demolish(self) -> None:
+        """Drop the schemas with all that is in them, when no run works there."""
+        with self._connected("environments", "") as connection:
+            connection.set_autocommit(False)
+            self._lock(connection)
+            for schema in self._settings.schemas:
+                connection.send("the environment", f"DROP SCHEMA {schema} CASCADE")
+            connection.commit()
 
     def _change(
         self, body: Callable[[Session], Result], label: str, run_id: str, uploads: Uploads
@@ -220,6 +251,8 @@ class RedshiftWarehouse:
         except ServerError as error:
             if error.sqlstate not in MISSING_RELATION:
                 raise
+            if self._settings.environment:
+                raise NoEnvironment(self._settings.environment) from None
             connection.rollback()
             self._lay_foundation(connection)
             self._lock(connection)
@@ -241,8 +274,11 @@ class RedshiftWarehouse:
         even where there is nothing to do, and a loader may work in schemas that a DBA has made.
         """
         try:
-            present = {row["schema_name"] for row in connection.query("redshift/schemas")}
-            missing = [f"bookkeeping/schema_{one}" for one in _SCHEMAS if one not in present]
+            schemas = self._settings.schemas
+            found = connection.query("redshift/schemas", schemas=schemas)
+            present = {row["schema_name"] for row in found}
+            made = zip(_SCHEMAS, schemas, strict=True)
+            missing = [f"bookkeeping/schema_{one}" for one, name in made if name not in present]
             for name in (*missing, *_FOUNDATION):
                 connection.query(name)
             connection.commit()

@@ -43,6 +43,8 @@ class RedshiftSession:
         self.has_turn = has_turn
         self.kept = kept
         self.has_written = False
+        self.environment = settings.environment
+        self.schemas = settings.schemas
         self.settings = settings
         self.uploads = uploads
         self._connection = connection
@@ -84,7 +86,9 @@ class RedshiftSession:
         It may name a table without its schema. Our own statements never do: Redshift refuses a
         search_path with a schema that does not exist, so none is set before the first load.
         """
-        if schemas := [row["schema_name"] for row in self.query("redshift/schemas")]:
+        if schemas := [
+            row["schema_name"] for row in self.query("redshift/schemas", schemas=self.schemas)
+        ]:
             self.run(f"SET search_path TO {', '.join(schemas)}")
         self.send("the time limit", f"SET statement_timeout TO {seconds * 1000}")
         self.send("the query", text)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sparkify_dagster.lake.base import LOG_PREFIX, SONG_PREFIX
 from sparkify_dagster.settings import SettingError, whole_number
+from sparkify_dagster.warehouse.statements import schema_of
 
 SSL_MODES = ("verify-full", "verify-ca", "disable")
 
@@ -71,18 +72,28 @@ class RedshiftSettings:
     part_bytes: int = 64 << 20  # of a part of combined objects, before compression
     slices: int = 2  # of the cluster: the number of parts is a multiple of it
     keep_manifests: bool = False
+    environment: str = ""  # whose schemas are meant; empty: production's
 
     @property
     def place(self) -> str:
         """Return where the warehouse is, for people."""
         server = self.host or self.cluster_id or self.workgroup or self.secret_arn.split(":")[-1]
-        return f"{server}/{self.database}" if self.database else server
+        place = f"{server}/{self.database}" if self.database else server
+        return f"{place}, environment {self.environment}" if self.environment else place
+
+    @property
+    def schemas(self) -> tuple[str, str]:
+        """Return the names of the two schemas, that of what people ask first."""
+        return schema_of("analytics", self.environment), schema_of("staging", self.environment)
 
 
 def load_redshift_settings(
-    lake: str, lock_timeout: int, environment: Mapping[str, str] | None = None
+    lake: str,
+    lock_timeout: int,
+    environment: Mapping[str, str] | None = None,
+    named: str = "",
 ) -> RedshiftSettings:
-    """Read and check the settings of the Redshift engine.
+    """Read and check the settings of the Redshift engine, for the environment `named`.
 
     Raises:
         SettingError: all that is missing, malformed or contradictory, in one message.
@@ -133,6 +144,7 @@ def load_redshift_settings(
         region=found["region"] if found else _region(env),
         sslmode=env.get("REDSHIFT_SSLMODE") or SSL_MODES[0],
         lock_timeout=lock_timeout,
+        environment=named,
         keep_manifests=_YES_NO[env.get("SPARKIFY_KEEP_MANIFESTS") or "false"],
         **numbers,
     )

@@ -1,0 +1,289 @@
+"""Environments on both engines: shared with production until they differ, and never the reverse."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sparkify_dagster.lake.base import Lake
+from sparkify_dagster.loading.diff import Difference, compare
+from sparkify_dagster.loading.environments import create, describe, load_all
+from sparkify_dagster.loading.refresh import refresh
+from sparkify_dagster.loading.schema import reset
+from sparkify_dagster.settings import load_settings
+from sparkify_dagster.tables import TABLES
+from sparkify_dagster.warehouse import open_warehouse
+from sparkify_dagster.warehouse.base import Session, Warehouse, WarehouseError
+from sparkify_dagster_tests.support.loads import stored_tables
+from sparkify_dagster_tests.support.own_sql import edit
+from sparkify_dagster_tests.support.redshift_stage import Stage, open_stage, s3_url  # noqa: F401
+from sparkify_dagster_tests.support.state_engines import MirroredLake
+from sparkify_dagster_tests.support.tiny_lake import TinyLake, event, song
+
+DAYS = ("2018-11-01", "2018-11-02", "2018-11-03")
+
+
+class Place:
+    """Warehouses over one lake, on one engine."""
+
+    def __init__(self, lake: TinyLake, variables: dict[str, str], stage: Stage | None) -> None:
+        self.source = lake
+        self.stage = stage
+        self.lake: Lake = (
+            MirroredLake(stage.bucket, lake.folder) if stage else _local(variables["SPARKIFY_LAKE"])
+        )
+        self._variables = variables
+
+    def open(self, environment: str = "", **changes: str) -> Warehouse:
+        variables = self._variables | {"SPARKIFY_ENVIRONMENT": environment} | changes
+        return open_warehouse(load_settings(variables), variables)
+
+    def run(self, environment: str = "") -> None:
+        load_all(self.open(environment), self.lake, "run")
+
+    def add_day(self, number: int, **fields: Any) -> None:
+        moment = 1541030400000 + number * 86_400_000
+        self.source.write_events(
+            DAYS[number],
+            [
+                event(sessionId=number, itemInSession=0, ts=moment + 796, userId="8", **fields),
+                event(sessionId=number, itemInSession=1, ts=moment + 5796, userId=str(number)),
+            ],
+        )
+
+    def rows(self, environment: str = "") -> dict[str, list[Any]]:
+        return self._read(environment, stored_tables())
+
+    def _read(self, environment: str, names: list[str]) -> dict[str, list[Any]]:
+        return _read(
+            self.open(environment),
+            lambda session: {
+                name: sorted(session.run(f"SELECT * FROM {name}"), key=repr) for name in names
+            },
+        )
+
+    def everything(self) -> dict[str, list[Any]]:
+        """Return all that production has, its bookkeeping too."""
+        ledger = [f"staging.{name}" for name in ("ledger", "load_changes", "loaded_files", "lakes")]
+        return self.rows() | _read(
+            self.open(),
+            lambda session: {
+                n: sorted(session.run(f"SELECT * FROM {n}"), key=repr) for n in ledger
+            },
+        )
+
+    def own(self, environment: str) -> set[str]:
+        return set(_read(self.open(environment), describe).own)
+
+    def differences(self, environment: str) -> dict[str, Difference]:
+        found = _read(self.open(environment), lambda one: compare(one, "production.", ""))
+        return {one.table: one for one in found if one.rows or one.schema}
+
+
+def _local(folder: str) -> Lake:
+    from sparkify_dagster.lake.local import LocalLake
+
+    return LocalLake(folder)
+
+
+def _read(warehouse: Warehouse, body: Callable[[Session], Any]) -> Any:
+    return warehouse.read(body, "test", "run")
+
+
+@pytest.fixture(params=["duckdb", "redshift"])
+def place(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Place]:
+    lake = TinyLake(tmp_path / "lake")
+    lake.write_songs("A/A/A/TR1", [song()])
+    with ExitStack() as stack:
+        stage = None
+        variables = {
+            "SPARKIFY_LAKE": str(lake.folder),
+            "SPARKIFY_DUCKDB_PATH": str(tmp_path / "warehouse.duckdb"),
+        }
+        if request.param == "redshift":
+            address = request.getfixturevalue("s3_url")
+            stage = stack.enter_context(open_stage(address, monkeypatch))
+            variables = stage.environment()
+        place = Place(lake, variables, stage)
+        place.add_day(0)
+        place.add_day(1, level="paid")
+        place.run()
+        yield place
+
+
+def test_an_environment_begins_as_views_on_production(place: Place) -> None:
+    before = place.everything()
+    create(place.open("pr_1"), "pr_1")
+    place.run("pr_1")
+    assert place.own("pr_1") == set()
+    assert place.rows("pr_1") == place.rows()
+    assert place.everything() == before
+    assert place.open().environments() == ["pr_1"]
+    assert place.differences("pr_1") == {}
+
+
+def test_a_table_that_new_data_changes_becomes_its_own(place: Place) -> None:
+    create(place.open("pr_1"), "pr_1")
+    before = place.everything()
+    place.add_day(2, level="free")
+    place.run("pr_1")
+    assert place.everything() == before
+    assert {"staging_events", "songplays", "users"} <= place.own("pr_1")
+    assert not {"staging_songs", "songs", "artists"} & place.own("pr_1")
+    assert place.differences("pr_1")["analytics.songplays"].only_right == 2
+    place.run()
+    assert place.rows("pr_1") == place.rows()
+
+
+def test_what_production_has_loaded_since_is_seen(place: Place) -> None:
+    create(place.open("pr_1"), "pr_1")
+    place.open("pr_1").transaction(
+        lambda session: refresh(session, TABLES["users"], True, "run"), "test", "run"
+    )
+    place.add_day(2, level="free")
+    place.run()
+    place.run("pr_1")
+    assert place.own("pr_1") == {"users", "listener_demographics"}
+    assert place.rows("pr_1") == place.rows()
+    place.add_day(1, level="free")
+    place.run()
+    # Half way through a run of production, and no table of it behind.
+    place.add_day(0, level="paid")
+    place.run("pr_1")
+    place.run()
+    assert place.rows("pr_1") == place.rows()
+
+
+def test_only_what_a_change_touches_is_built(place: Place, own_sql: Path) -> None:
+    before = place.everything()
+    create(place.open("pr_1"), "pr_1")
+    users = own_sql / "star" / "users.sql"
+    edit(users, "    gender,\n    level\nFROM (\n", "    gender,\n    UPPER(level)\nFROM (\n")
+    place.run("pr_1")
+    assert place.own("pr_1") == {"users", "listener_demographics"}
+    assert place.everything() == before
+    found = place.differences("pr_1")
+    assert found["analytics.users"].values == {"level": 3}
+    example = found["analytics.users"].examples[0]
+    assert (example.key, example.column) == ({"user_id": "0"}, "level")
+    assert (example.left, example.right) == ("free", "FREE")
+    assert place.rows("pr_1")["analytics.songplays"] == place.rows()["analytics.songplays"]
+
+
+def test_a_new_column_is_built_beside_production(place: Place, own_sql: Path) -> None:
+    create(place.open("pr_1"), "pr_1")
+    users = own_sql / "star" / "users.sql"
+    edit(
+        users,
+        "level VARCHAR(16)              -- free or paid, at the latest event",
+        "level VARCHAR(16),             -- free or paid, at the latest event\n"
+        "    is_paid INTEGER                -- 1 where the level is paid",
+    )
+    edit(users, "last_name, gender, level)", "last_name, gender, level, is_paid)")
+    final = "level\nFROM (\n    SELECT\n        user_id,"
+    edit(users, final, f"level,\n    1{final.removeprefix('level')}")
+    place.run("pr_1")
+    found = place.differences("pr_1")["analytics.users"]
+    assert (found.schema, found.rows) == (["is_paid INTEGER is new"], 0)
+
+
+def test_a_slice_of_the_lake_is_loaded(place: Place) -> None:
+    before = place.everything()
+    create(place.open("pr_1"), "pr_1", days=1)
+    place.run("pr_1")
+    found = place.rows("pr_1")
+    assert len(found["staging.staging_events"]) == 2
+    assert len(found["analytics.songplays"]) == 2
+    assert "songs" not in place.own("pr_1")
+    place.add_day(0, level="paid")  # before the slice
+    place.run("pr_1")
+    assert place.rows("pr_1") == found
+    assert place.everything() == before
+
+
+def test_dropped_it_leaves_nothing(place: Place) -> None:
+    before = place.everything()
+    create(place.open("pr_1"), "pr_1")
+    with pytest.raises(WarehouseError, match="pr_1: is there already"):
+        create(place.open("pr_1"), "pr_1")
+    place.open("pr_1").demolish()
+    assert place.open().environments() == []
+    with pytest.raises(WarehouseError, match="no such environment"):
+        place.run("pr_1")
+    with pytest.raises(WarehouseError, match="no such environment"):
+        place.rows("pr_1")
+    assert place.open().environments() == []
+    assert place.everything() == before
+
+
+def test_an_environment_is_not_reset_and_keeps_production_from_nothing(place: Place) -> None:
+    create(place.open("pr_1"), "pr_1")
+    with pytest.raises(WarehouseError, match="is not emptied"):
+        place.open("pr_1").transaction(reset, "test", "run")
+    place.open().transaction(reset, "test", "run")
+    place.run()
+    place.run("pr_1")
+    assert place.rows("pr_1") == place.rows()
+
+
+def test_without_production_none_is_made(place: Place) -> None:
+    production = place.open()
+    with production.kept_open():
+        production.transaction(
+            lambda session: session.run("DROP TABLE staging.loaded_files"), "test", "run"
+        )
+    with pytest.raises(Exception, match="loaded_files"):
+        create(place.open("pr_1"), "pr_1")
+    assert place.open().environments() == []
+
+
+@pytest.mark.parametrize("place", ["redshift"], indirect=True)
+def test_on_redshift_nothing_of_production_is_written(place: Place) -> None:
+    assert place.stage
+    sent = len(place.stage.double.statements)
+    create(place.open("pr_1"), "pr_1")
+    place.add_day(2)
+    place.run("pr_1")
+    place.open("pr_1").demolish()
+    reads = re.compile(r"(--[^\n]*\n|\s)*(SELECT|SET|BEGIN|COMMIT|ROLLBACK|COPY|\Z)", re.IGNORECASE)
+    written = re.compile(
+        r"(--[^\n]*\n|\s)*(INSERT INTO|UPDATE|DELETE FROM|LOCK TABLE|DROP \w+|ANALYZE"
+        r"|CREATE (TEMP )?(TABLE|VIEW|SCHEMA)( IF NOT EXISTS)?)\s+([\w.]+)",
+        re.IGNORECASE,
+    )
+    temporary = r"\w+"
+    for statement in place.stage.double.statements[sent:]:
+        if not reads.match(statement.text):
+            found = written.match(statement.text)
+            assert found, statement.text
+            assert re.fullmatch(rf"(staging|analytics)_pr_1(\.\w+)?|{temporary}", found[6])
+
+
+def test_every_kind_of_difference_is_found(place: Place) -> None:
+    create(place.open("pr_1"), "pr_1")
+
+    def change(session: Session) -> None:
+        refresh(session, TABLES["songplays"], True, "run")
+        session.run("UPDATE analytics.songplays SET level = NULL WHERE user_id = '1'")
+        session.run("UPDATE analytics.songplays SET song_id = 'S2', length = 1 WHERE user_id = '0'")
+        session.run("DELETE FROM analytics.songplays WHERE session_id = 1 AND user_id = '8'")
+        session.run(
+            "INSERT INTO analytics.songplays SELECT * FROM analytics.songplays WHERE user_id = '8'"
+        )
+
+    place.open("pr_1").transaction(change, "test", "run")
+    found = place.differences("pr_1")["analytics.songplays"]
+    assert (found.only_left, found.only_right, found.changed) == (1, 1, 2)
+    assert found.values == {"level": 1, "song_id": 1, "length": 1}
+    shown = {(one.column, one.left, one.right) for one in found.examples if one.column}
+    assert shown == {("level", "free", None), ("song_id", "S1", "S2"), ("length", 100.5, 1.0)}
+
+
+def test_rows_are_compared_in_spans(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sparkify_dagster.loading.diff.SPAN_ROWS", 1)
+    test_every_kind_of_difference_is_found(place)
