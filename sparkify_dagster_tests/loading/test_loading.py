@@ -369,7 +369,7 @@ def add_plan(platform: Platform, own_sql: Path, marker: str) -> None:
     edit(events, place, f"{place.replace('NULL ', 'NULL,')}\n    plan VARCHAR(16)")
     place = "user_id VARCHAR(32),\n"
     edit(events, place, f"{place}    plan VARCHAR(16),{marker}\n")
-    edit(events, "user_id\n)", "user_id, plan\n)")
+    edit(events, "user_id, source_file\n)", "user_id, plan, source_file\n)")
     edit(events, "user_id, file_day\n", "user_id, plan, file_day\n")
     edit(events, "    user_id,\n    CAST", "    user_id,\n    plan,\n    CAST")
     platform.source.write_jsonpaths([f"$['{key}']" for key in [*JSONPATHS, "plan"]])

@@ -52,6 +52,7 @@ VALUES = {
     "last_load_id": 7,
     "row_count": 9,
     "file_name": "song_data/A/B/C/TRABCDE128F0000000.json",
+    "file_names": ("song_data/A/B/C/TRABCDE128F0000000.json",),
     "version": "5d41402abc4b2a76b9719d911017c592",
     "run_id": "0f0e8a52-6a3f-4f6f-93a4-0f6f4e3b8f6a",
     "loaded_at": "2018-11-01 00:00:00",

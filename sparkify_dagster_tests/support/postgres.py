@@ -95,7 +95,12 @@ class PostgresSession:
 
     def __init__(self, connection: psycopg.Connection) -> None:
         self.statements: list[str] = []
+        self.has_turn = True
+        self.kept: dict[tuple[str, str], Any] = {}
         self._cursor = connection.cursor()
+
+    def take_turn(self) -> None:
+        """Nobody else is at work."""
 
     def execute(self, name: str, **parameters: Any) -> int:
         for text in read_statements(name):
@@ -121,15 +126,16 @@ class PostgresSession:
         """Load well-formed objects; what COPY makes of others is no matter of SQL."""
         place = {"manifest": "", "iam_role": "", "jsonpaths": "paths", "max_errors": max_errors}
         statement = parse_copy(render(read_statement(step.copy), place))
-        result = CopyResult()
-        for name, objects in _objects(source):
-            self.execute(step.landing)
-            rows = [_values(step, statement, source, {STAMP: name} | found) for found in objects]
-            self.insert(statement.target, statement.columns, rows)
-            self.execute(step.insert)
-            self.run(f"DROP TABLE {statement.target}")
-            result.rows += len(rows)
-        return result
+        rows = [
+            _values(step, statement, source, {STAMP: name} | found)
+            for name, objects in _objects(source)
+            for found in objects
+        ]
+        self.execute(step.landing)
+        self.insert(statement.target, statement.columns, rows)
+        self.execute(step.insert)
+        self.run(f"DROP TABLE {statement.target}")
+        return CopyResult(len(rows))
 
     def costs(self) -> dict[str, float | int]:
         return {}
