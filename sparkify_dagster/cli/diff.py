@@ -32,6 +32,7 @@ from sparkify_dagster.warehouse.scratch import scratch_folder
 
 REBUILD = "rebuild"
 HIDDEN = "***"
+_LONGEST_KEY = 120  # letters: of a table without a key, a row's values are the key
 # What a commit decides; the rest of sql/ belongs to the code that runs.
 _OF_TABLES = ("staging", "star", "analytics", "views.sql", "fragments.sql")
 
@@ -221,9 +222,13 @@ def _shown(example: Example, left: str, right: str) -> Row:
         f"{name}={_hidden(name, value)}" for name, value in example.key.items() if value is not None
     )
     if not example.column:
-        return key, "(row)", f"{example.left} times", f"{example.right} times"
+        return _short(key), "(rows)", example.left, example.right
     values = (_hidden(example.column, value) for value in (example.left, example.right))
-    return key, example.column, *values
+    return _short(key), example.column, *values
+
+
+def _short(key: str) -> str:
+    return key if len(key) <= _LONGEST_KEY else f"{key[:_LONGEST_KEY]}..."
 
 
 def _hidden(column: str, value: Any) -> Any:

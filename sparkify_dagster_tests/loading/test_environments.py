@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sparkify_dagster.cli.diff import run_diff
 from sparkify_dagster.lake.base import Lake
 from sparkify_dagster.loading.diff import Difference, compare
 from sparkify_dagster.loading.environments import create, describe, load_all
@@ -35,10 +36,10 @@ class Place:
         self.lake: Lake = (
             MirroredLake(stage.bucket, lake.folder) if stage else _local(variables["SPARKIFY_LAKE"])
         )
-        self._variables = variables
+        self.variables = variables
 
     def open(self, environment: str = "", **changes: str) -> Warehouse:
-        variables = self._variables | {"SPARKIFY_ENVIRONMENT": environment} | changes
+        variables = self.variables | {"SPARKIFY_ENVIRONMENT": environment} | changes
         return open_warehouse(load_settings(variables), variables)
 
     def run(self, environment: str = "") -> None:
@@ -287,3 +288,26 @@ def test_every_kind_of_difference_is_found(place: Place) -> None:
 def test_rows_are_compared_in_spans(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sparkify_dagster.loading.diff.SPAN_ROWS", 1)
     test_every_kind_of_difference_is_found(place)
+
+
+def test_production_is_compared_with_a_rebuild(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in place.variables.items():
+        monkeypatch.setenv(name, value)
+    assert not any(one.rows or one.schema for one in run_diff("production", "rebuild"))
+    production = place.open()
+    with production.kept_open():
+        production.transaction(
+            lambda session: session.run("DELETE FROM analytics.users WHERE user_id = '8'"),
+            "test",
+            "run",
+        )
+    found = {one.table: one for one in run_diff("production", "rebuild") if one.rows}
+    assert set(found) == {"analytics.users", "analytics.listener_demographics"}  # a view on it
+    assert (found["analytics.users"].only_right, found["analytics.users"].rows) == (1, 1)
+    create(place.open("pr_1"), "pr_1")
+    create(place.open("pr_2"), "pr_2")
+    assert not any(one.rows or one.schema for one in run_diff("pr_1", "pr_2"))
+    assert {one.table for one in run_diff("pr_1", "rebuild") if one.rows} == set(found)
+    assert place.open().environments() == ["pr_1", "pr_2"]
