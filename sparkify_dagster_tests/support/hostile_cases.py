@@ -110,7 +110,7 @@ LAKES = [
     ),
 ]
 
-# Values of an event, by key, as JSON text, and whole lines: every way of COPY says the same.
+# Values of an event, by key, as JSON text, and whole lines, of which every one is hostile.
 EVENT_VALUES: list[tuple[str, str]] = [
     (key, text)
     for key, texts in {
