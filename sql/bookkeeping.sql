@@ -226,26 +226,26 @@ WHERE table_name = :table_name;
 -- name: rejects
 -- The files that were rejected; and without a reason, those of which lines were left out.
 SELECT
+    table_name,
     file_name,
     reason,
     size_bytes,
     version,
     max_errors
 FROM staging.rejected_files
-WHERE table_name = :table_name
 UNION ALL
 SELECT DISTINCT
-    file_name,
+    lines.table_name,
+    lines.file_name,
     CAST(NULL AS VARCHAR(8192)),
     CAST(NULL AS BIGINT),
     CAST(NULL AS VARCHAR(128)),
     CAST(NULL AS BIGINT)
-FROM staging.rejected_lines
-WHERE
-    table_name = :table_name
-    AND file_name NOT IN (
-        SELECT file_name FROM staging.rejected_files WHERE table_name = :table_name
-    );
+FROM staging.rejected_lines AS lines
+LEFT JOIN staging.rejected_files AS files
+    ON lines.table_name = files.table_name
+    AND lines.file_name = files.file_name
+WHERE files.file_name IS NULL;
 
 -- name: forget_rejected_files
 DELETE FROM staging.rejected_files

@@ -8,7 +8,7 @@ everything is read again.
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sparkify_dagster.lake.base import DamagedFileError, Lake, LakeError, SourceFile
 from sparkify_dagster.lake.objects import read_objects
@@ -21,6 +21,7 @@ from sparkify_dagster.warehouse.scratch import scratch_folder
 Result = TypeVar("Result")
 Refused = dict[str, list[BadLine]]  # what is wrong with files, by name, as this run has found
 
+_REJECTS = ("rejects", "")
 _FILE_COLUMNS = (
     *("table_name", "file_name", "file_day", "size_bytes", "version", "max_errors", "reason"),
     *("run_id", "rejected_at"),
@@ -41,6 +42,14 @@ class Reject:
     size: int
     version: str
     max_errors: int  # SPARKIFY_COPY_MAX_ERRORS then
+
+
+def _rejects(session: Session) -> list[dict[str, Any]]:
+    """Return the rejects of all tables, asked for once a run where nothing is written."""
+    if session.has_turn or _REJECTS not in session.kept:
+        session.kept[_REJECTS] = session.query("bookkeeping/rejects")
+    found: list[dict[str, Any]] = session.kept[_REJECTS]
+    return found
 
 
 def skipping(attempt: Callable[[], Result], refused: Refused | None) -> Result:
@@ -85,7 +94,8 @@ class Rejects:
                 row["version"] or "",
                 int(row["max_errors"] or 0),
             )
-            for row in session.query("bookkeeping/rejects", table_name=table.name)
+            for row in _rejects(session)
+            if row["table_name"] == table.name
         }
         self._bad: dict[str, SourceFile] = {}
         if refused is not None:
