@@ -526,7 +526,7 @@ _LATER = {
     "source_file": "log_data/a.json", "load_id": 7, "full_load_id": 3, "taken_in": 5,
     "least_rows": 0, "sources": ("", "staging_events"), "first_day": dt.date(2018, 11, 1),
     "last_day": dt.date(2018, 11, 2), "table_names": ("staging.staging_events",),
-    "last_load_id": 7, "schemas": SCHEMAS, "catalog": None,
+    "last_load_id": 7, "file_names": ("log_data/a.json",), "schemas": SCHEMAS, "catalog": None,
     "left_side": Keyword("analytics.users"), "right_side": Keyword("analytics.users"),
     "within": Keyword("1 = 1"), "columns": Keyword("user_id, level"), "keys": Keyword("user_id"),
     "selected": Keyword(
