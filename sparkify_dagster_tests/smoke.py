@@ -245,7 +245,13 @@ class Smoke:
     def _explain(self, kind: str, known: Collection[str], refused: set[str]) -> str:
         self.lay()
         count = 0
-        for file in ("bookkeeping", "status", "redshift", *(one.file for one in TABLES.values())):
+        for file in (
+            "bookkeeping",
+            "status",
+            "redshift",
+            "diff",
+            *(one.file for one in TABLES.values()),
+        ):
             temporary = []
             for name, text in _statements(file, _PLACES[kind]):
                 if name in known:
@@ -520,7 +526,16 @@ _LATER = {
     "source_file": "log_data/a.json", "load_id": 7, "full_load_id": 3, "taken_in": 5,
     "least_rows": 0, "sources": ("", "staging_events"), "first_day": dt.date(2018, 11, 1),
     "last_day": dt.date(2018, 11, 2), "table_names": ("staging.staging_events",),
-    "last_load_id": 7,
+    "last_load_id": 7, "file_names": ("log_data/a.json",), "schemas": SCHEMAS, "catalog": None,
+    "left_side": Keyword("analytics.users"), "right_side": Keyword("analytics.users"),
+    "within": Keyword("1 = 1"), "columns": Keyword("user_id, level"), "keys": Keyword("user_id"),
+    "selected": Keyword(
+        "user_id, MAX(CASE WHEN surplus > 0 THEN level END) AS left_level, "
+        "MAX(CASE WHEN surplus < 0 THEN level END) AS right_level"
+    ),
+    "values": Keyword("left_level, right_level"),
+    "counts": Keyword("SUM(CASE WHEN left_level = right_level THEN 0 ELSE 1 END) AS level"),
+    "differs": Keyword("CASE WHEN left_level = right_level THEN 0 ELSE 1 END = 1"),
     "row_count": 9,
 }  # fmt: skip
 _PLACES: dict[str, dict[str, Any]] = {

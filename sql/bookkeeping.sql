@@ -117,7 +117,9 @@ SELECT
     table_name,
     table_type
 FROM information_schema.tables
-WHERE table_schema IN (:schemas) AND table_catalog = CAST(CURRENT_DATABASE() AS VARCHAR(128))
+WHERE
+    table_schema IN (:schemas)
+    AND table_catalog = COALESCE(:catalog, CAST(CURRENT_DATABASE() AS VARCHAR(128)))
 UNION ALL
 SELECT
     table_schema,
@@ -127,7 +129,7 @@ FROM information_schema.columns
 WHERE
     table_schema IN (:schemas)
     AND table_name = 'ledger'
-    AND table_catalog = CAST(CURRENT_DATABASE() AS VARCHAR(128));
+    AND table_catalog = COALESCE(:catalog, CAST(CURRENT_DATABASE() AS VARCHAR(128)));
 
 -- name: ledger
 -- A row for each load whose changes are remembered, one for a table without any.

@@ -28,7 +28,11 @@ def list_them() -> None:
     """Tell what environments there are, and which are left over (SPARKIFY_ENVIRONMENT_DAYS)."""
     settings = settings_of(PRODUCTION)
     rows: list[Row] = []
-    for name in open_warehouse(settings).environments():
+    try:
+        names = open_warehouse(settings).environments()
+    except WarehouseError as error:
+        raise click.ClickException(str(error)) from error
+    for name in names:
         try:
             found = open_warehouse(settings_of(name)).read(describe, "sparkify/environments", "")
         except WarehouseError as error:

@@ -61,9 +61,9 @@ def compare(session: Session, left: str, right: str) -> list[Difference]:
     found = []
     for name in sorted({*before, *after}, key=lambda n: (known.index(n) if n in known else 99, n)):
         if name not in before or name not in after:
-            word = "new" if name in after else "gone"
+            word = "second" if name in after else "first"
             columns = frozenset({**before, **after}[name])
-            found.append(Difference(name, [f"the table is {word}"], columns))
+            found.append(Difference(name, [f"only the {word} side has it"], columns))
             continue
         # One side may not say it: a view that an older version made.
         sides = before[name] or after[name], after[name] or before[name]
@@ -80,9 +80,12 @@ def compare(session: Session, left: str, right: str) -> list[Difference]:
 def _read_columns(session: Session, side: str) -> dict[str, Columns]:
     """Return the columns of every table, as the ledger of a side has them."""
     rows = session.run(f"SELECT table_name, definition FROM {side}staging.ledger")  # noqa: S608
+    there = relations(session, side)
     tables = {table.qualified_name: table for table in TABLES.values()}
     found = {}
     for name, definition in rows:
+        if name not in there:
+            continue  # dropped by hand
         text = definition.partition(HASH)[0]
         if not _NO_COLUMNS.fullmatch(text):
             found[name] = dict(column.split(" ", 1) for column in text.split(", "))

@@ -17,12 +17,13 @@ RELATIONS = ("relations", "")  # as a run keeps them
 MARK = "staging.environment"  # the table that only an environment has
 
 
-def relations(session: Session) -> dict[str, str]:
+def relations(session: Session, side: str = "") -> dict[str, str]:
     """Return the types of the tables and views that are there, by schema.table."""
-    plain = dict(zip(session.schemas, ("analytics", "staging"), strict=True))
+    names = session.whereabouts(side)
+    plain = dict(zip(names["schemas"], ("analytics", "staging"), strict=True))
     return {
         f"{plain[row['table_schema']]}.{row['table_name']}": row["table_type"]
-        for row in session.query("bookkeeping/relations", schemas=session.schemas)
+        for row in session.query("bookkeeping/relations", **names)
     }
 
 

@@ -118,6 +118,13 @@ class Session(Protocol):
 
     environment: str  # whose tables it works on; empty: production's
     schemas: tuple[str, str]  # analytics and staging, by the names that the catalog has
+
+    def whereabouts(self, side: str) -> dict[str, Any]:
+        """Return what the catalog calls schemas and database of a side, as `production.`.
+
+        The session's own side is empty; so is its database, None.
+        """
+
     statements: list[str]  # as sent to the engine
     has_turn: bool  # no other run can change anything until it ends
     # What the sessions of a run have learned, by what it is and the table it is of.

@@ -172,11 +172,11 @@ def test_two_commits_of_sql_are_compared(run_command: Run, lake: TinyLake, tmp_p
 
 def test_markdown_of_a_table_that_is_new() -> None:
     found = [
-        Difference("analytics.a", ["the table is new"]),
+        Difference("analytics.a", ["only the second side has it"]),
         Difference("analytics.b", only_left=1, examples=[Example({"k": "|"}, left=1, right=0)]),
     ]
     text = render(found, "production", "pr_1", "markdown")
-    assert text.index("the table is new") < text.index("| analytics.b | 1 | 0 | 0 |  |")
+    assert text.index("only the second") < text.index("| analytics.b | 1 | 0 | 0 |  |")
     assert "k=&#124;" in text
 
 

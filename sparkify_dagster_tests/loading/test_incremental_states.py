@@ -160,6 +160,7 @@ class MortalSession:
         self._fuse = fuse
         self.statements = session.statements
         self.environment, self.schemas = session.environment, session.schemas
+        self.whereabouts = session.whereabouts
 
     def execute(self, name: str, **parameters: Any) -> int:
         self._fuse.burn()

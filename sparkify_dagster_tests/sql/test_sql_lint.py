@@ -74,6 +74,7 @@ VALUES = {
     "key_value": 7,
     "columns": Keyword("user_id, level"),
     "schemas": ("analytics", "staging"),
+    "catalog": None,
     "names": ("staging.staging_events", "analytics.users"),
     "left_side": Keyword("production.analytics.users"),
     "right_side": Keyword("analytics.users"),

@@ -93,6 +93,10 @@ class PostgresSession:
     environment = ""
     schemas = ("analytics", "staging")
 
+    def whereabouts(self, side: str) -> dict[str, Any]:
+        assert not side
+        return {"schemas": self.schemas, "catalog": None}
+
     def __init__(self, connection: psycopg.Connection) -> None:
         self.statements: list[str] = []
         self.has_turn = True

@@ -89,6 +89,10 @@ class DuckDBSession:
         self.environment = environment
         self._connection = connection
 
+    def whereabouts(self, side: str) -> dict[str, Any]:
+        """Return what the catalog calls schemas and database of a side."""
+        return {"schemas": self.schemas, "catalog": side.rstrip(".") or None}
+
     def take_turn(self) -> None:
         """Do nothing: who has the file open has the turn."""
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -53,6 +54,11 @@ class RedshiftSession:
         self._has_ended = False
         self._temporary: dict[str, None] = {}  # tables, as a set that keeps their order
         self._since = connection.server_time()
+
+    def whereabouts(self, side: str) -> dict[str, Any]:
+        """Return what the catalog calls schemas and database of a side."""
+        other = replace(self.settings, environment=side.rstrip(".")) if side else self.settings
+        return {"schemas": other.schemas, "catalog": None}
 
     def take_turn(self) -> None:
         """Make sure that the session may write.
