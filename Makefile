@@ -6,7 +6,7 @@ export DAGSTER_HOME ?= $(CURDIR)/.dagster
 export DAGSTER_DISABLE_TELEMETRY := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help run ui test chromium test-ui smoke-redshift test-redshift screenshots lint bench bench-day bench-redshift lock clean
+.PHONY: help run ui test mutants chromium test-ui smoke-redshift test-redshift screenshots lint bench bench-day bench-redshift lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -45,6 +45,9 @@ ui: $(VENV)/.run  ## the Dagster UI on http://127.0.0.1:3000
 
 test: $(VENV)/.dev  ## the whole test suite
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not browser and not redshift"
+
+mutants: $(VENV)/.dev  ## a fault in every statement of sql/, one at a time: do the tests notice? (long; SECTIONS="star/songs" for some)
+	$(BIN)/python -u -m sparkify_dagster_tests.mutants $(SECTIONS)
 
 # pytest alone would skip these tests where there is no browser, and so pass.
 chromium:

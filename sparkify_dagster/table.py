@@ -1,5 +1,6 @@
 """What a table is: the facts that `tables.yaml` says of each, and those that its SQL file says."""
 
+import datetime as dt
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -52,6 +53,8 @@ class Table:
     days_of: str = ""
     # Name and description of the checks that its load tells.
     load_checks: tuple[tuple[str, str], ...] = ()
+    # The version and the day of the last change of columns or key that readers have to follow.
+    contract: tuple[int, str | dt.date] = (1, "")
     # Columns that hold another table's key, with that table.
     joins: tuple[tuple[str, str], ...] = ()
 

@@ -29,6 +29,9 @@ LOAD_CHECKS = {
 STAGING_EVENTS, STAGING_SONGS = TABLES["staging_events"], TABLES["staging_songs"]
 USERS = TABLES["users"]
 
+# Tables of analytics that there are no more: name, and the day they went.
+DROPPED: dict[str, str] = {}
+
 
 def in_group(group: str) -> list[Table]:
     """Return the tables of one group, in order."""

@@ -40,6 +40,14 @@ CREATE TABLE IF NOT EXISTS staging.ledger (
 )
 DISTSTYLE ALL;
 
+-- name: create_statements
+-- One row per table: the SQL of its latest load, for `sparkify plan` to compare with that of now.
+CREATE TABLE IF NOT EXISTS staging.statements (
+    table_name VARCHAR(128) NOT NULL,   -- schema.table
+    statements VARCHAR(65535) NOT NULL  -- a JSON array; of the events, with the JSONPaths
+)
+DISTSTYLE ALL;
+
 -- name: create_load_changes
 -- What a load changed, for the tables built from it. Each table fills the columns its readers need.
 CREATE TABLE IF NOT EXISTS staging.load_changes (
@@ -155,6 +163,16 @@ LEFT JOIN (
 ) AS changes
     ON SPLIT_PART(ledger.table_name, '.', 2) = changes.table_name;
 
+-- name: statements
+SELECT
+    table_name,
+    statements
+FROM staging.statements;
+
+-- name: forget_statements
+DELETE FROM staging.statements
+WHERE table_name = :table_name;
+
 -- name: former_versions
 -- The ledger's predecessor: what an older version of the platform had created.
 SELECT
@@ -185,6 +203,13 @@ WHERE table_name = :table_name;
 -- Changes that every table built from this one has taken in; the latest load's stay for the checks.
 DELETE FROM staging.load_changes
 WHERE table_name = :table_name AND load_id <= :taken_in;
+
+-- name: noted_changes
+SELECT DISTINCT
+    table_name,
+    load_id,
+    changed_day
+FROM staging.load_changes;
 
 -- name: pending
 -- What changed in a table's sources since its latest load. A load from the beginning fills it by

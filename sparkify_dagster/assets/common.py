@@ -37,6 +37,17 @@ class LoadConfig(dg.Config):
             "changed, as every run does."
         ),
     )
+    accept_rebuild: bool = Field(
+        default=False,
+        description=(
+            "true: build the table anew, however large, where its SQL or that of a source has "
+            "changed. false: stop before more than SPARKIFY_REBUILD_LIMIT_ROWS are built anew."
+        ),
+    )
+
+    def rebuild_limit(self, settings: Settings) -> int | None:
+        """Return how many rows may be built anew unasked; None: any."""
+        return None if self.accept_rebuild else settings.rebuild_limit
 
 
 class StagingConfig(LoadConfig):

@@ -98,6 +98,7 @@ def build_staging_events(settings: Settings) -> dg.AssetsDefinition:
                 config.removal_limit(settings),
                 books,
                 refused,
+                config.rebuild_limit(settings),
             )
             return result, what_became(listed, known_files(session, STAGING_EVENTS))
 
@@ -145,6 +146,7 @@ def build_staging_songs(settings: Settings) -> dg.AssetsDefinition:
                 context.run.run_id,
                 config.removal_limit(settings),
                 refused,
+                config.rebuild_limit(settings),
             ),
             refused,
         )

@@ -36,7 +36,8 @@ def build_table_asset(table: Table, settings: Settings) -> dg.AssetsDefinition:
     )
     def table_asset(context: dg.AssetExecutionContext, config: LoadConfig) -> dg.MaterializeResult:
         def load(session: Session) -> tuple[RefreshResult, Data]:
-            result = refresh(session, table, config.full_refresh, context.run.run_id)
+            limit = config.rebuild_limit(settings)
+            result = refresh(session, table, config.full_refresh, context.run.run_id, limit)
             return result, read(session, section) if section else {}
 
         warehouse = context.resources.warehouse.open()

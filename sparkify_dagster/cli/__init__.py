@@ -11,10 +11,12 @@ from sparkify_dagster.settings import check_env_file
 # name -> (module, one-line help); the module's `command` is the click command.
 COMMANDS = {
     "run": ("run", "Run the main job and print tables, checks and what to look at next."),
+    "plan": ("plan", "Tell what a run would do, why, and what it would cost."),
     "sample-data": ("sample_data", "Write a sample lake in the exact layout of the real one."),
     "query": ("query", "Look into the warehouse with SQL; nothing is changed."),
     "status": ("status", "Tell what is loaded up to when, the last run and failing checks."),
     "docs": ("docs", "Write the data dictionary, the diagram and the column lineage."),
+    "impact": ("impact", "Tell what a column is made from, and what it is part of."),
     "test-sql": ("test_sql", "Run the cases of sql/tests on DuckDB; show what differs."),
     "environments": ("environments", "List, create and drop environments to try a change in."),
     "diff": ("diff", "Tell how the tables of two environments, commits or builds differ."),

@@ -1,6 +1,8 @@
 """`sparkify docs`: writes what is derived from sql/: dictionary, diagram, lineage, translation."""
 
+import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -9,11 +11,20 @@ import click
 @click.option(
     "--check", is_flag=True, help="Write nothing; exit with 1 where a file is not current."
 )
-def command(*, check: bool) -> None:
+@click.option(
+    "--html",
+    "page",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write nothing but the data dictionary as one HTML page, with the last run's figures.",
+)
+def command(*, check: bool, page: Path | None) -> None:
     """Write docs/data_dictionary.md, docs/erd.md, column lineage and SQL for DuckDB anew.
 
     Works in a checkout of the repository, which these files are part of.
     """
+    if page:
+        _write_page(page)
+        return
     from sparkify_dagster.documentation.files import ROOT, outdated, render_files
 
     if not (ROOT / "pyproject.toml").is_file():
@@ -34,3 +45,42 @@ def command(*, check: bool) -> None:
         sys.exit(1)
     if not stale:
         click.echo("All files are current.")
+
+
+def _write_page(path: Path) -> None:
+    """Write the page, with what the warehouse holds and what the latest checks found, if any."""
+    from sparkify_dagster.cli.status import latest_checks, moment, numbers, read_contents
+    from sparkify_dagster.documentation.page import render_page
+    from sparkify_dagster.settings import load_settings
+    from sparkify_dagster.tables import TABLES
+    from sparkify_dagster.warehouse import open_warehouse
+    from sparkify_dagster.warehouse.base import NothingYetError, WarehouseError
+
+    settings = load_settings()
+    warehouse, figures, results = open_warehouse(settings).for_readers(), {}, {}
+    state = f"{warehouse.place}: nothing is loaded yet."
+    try:
+        contents = warehouse.read(read_contents, "sparkify/docs", "")
+        for name, rows in contents.rows.items():
+            loaded = moment(contents.loads.get(TABLES[name].qualified_name))
+            figures[name] = f"{rows:,} rows, last changed {loaded}"
+        state = (
+            f"{warehouse.place}, last changed {moment(max(filter(None, contents.loads.values())))}."
+        )
+    except NothingYetError:
+        pass
+    except WarehouseError as error:
+        raise click.ClickException(str(error)) from error
+    if os.environ.get("DAGSTER_HOME"):
+        import dagster as dg
+
+        with dg.DagsterInstance.get() as instance:
+            results = {
+                check: f"{'passed' if found.passed else 'FAILED'}: {numbers(found)}"
+                for check, found in latest_checks(instance, settings.asset_key_prefix).items()
+            }
+    try:
+        path.write_text(render_page(state, figures, results), encoding="utf-8")
+    except OSError as error:
+        raise click.ClickException(f"{path}: cannot be written ({error.strerror})") from error
+    click.echo(f"Wrote {path}")

@@ -40,7 +40,12 @@ _GRACE = 20  # seconds that a job is given to end by itself
     type=click.Choice(list(TABLES)),
     help="Build this table anew, and those built from it; may be given several times.",
 )
-def command(*, accept_removals: bool, rebuild: tuple[str, ...]) -> None:
+@click.option(
+    "--yes",
+    is_flag=True,
+    help="Build tables anew, however large, where their SQL has changed (see sparkify plan).",
+)
+def command(*, accept_removals: bool, rebuild: tuple[str, ...], yes: bool) -> None:
     """Run the main job and print the tables, the checks and what to look at next.
 
     Exits with 1 where a step or a check of severity ERROR failed, blocking or not.
@@ -56,7 +61,7 @@ def command(*, accept_removals: bool, rebuild: tuple[str, ...]) -> None:
     click.echo(f"Running {JOB} on {settings.lake} ...")
     _begin_history(home)
     invocation = uuid.uuid4().hex
-    steps = _steps(settings.asset_key_prefix, accept_removals, rebuild)
+    steps = _steps(settings.asset_key_prefix, accept_removals, rebuild, yes)
     exit_code = _execute(invocation, steps)
     # Imported after the job has run: the two processes need not share the memory.
     from sparkify_dagster.cli.summary import print_summary
@@ -101,13 +106,13 @@ def _begin_history(home: Path) -> None:
 
 
 def _steps(
-    prefix: tuple[str, ...], accept_removals: bool, rebuild: tuple[str, ...]
+    prefix: tuple[str, ...], accept_removals: bool, rebuild: tuple[str, ...], yes: bool
 ) -> dict[str, object]:
     """Return the run config of the steps; each is named by its asset's whole key."""
     removals = {"accept_removals": accept_removals}
     return {
         "__".join((*prefix, name)): {
-            "config": {"full_refresh": name in rebuild}
+            "config": {"full_refresh": name in rebuild, "accept_rebuild": yes}
             | (removals if table.group == "staging" else {})
         }
         for name, table in TABLES.items()

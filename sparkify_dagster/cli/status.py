@@ -13,6 +13,7 @@ from sparkify_dagster.warehouse import open_warehouse
 from sparkify_dagster.warehouse.base import Session, WarehouseError
 
 if TYPE_CHECKING:
+    from dagster import AssetCheckEvaluation as CheckResult
     from rich.console import Console
     from rich.table import Table as Grid
 
@@ -42,7 +43,7 @@ def command() -> None:
         raise click.ClickException(str(error)) from error
     console.print(f"Warehouse: {warehouse.place}", markup=False)
     if readable.as_of:
-        console.print(f"As of: {_moment(readable.as_of)}")
+        console.print(f"As of: {moment(readable.as_of)}")
     _print_files(console, contents, settings)
     console.print(_grid(contents))
     if has_home:
@@ -72,10 +73,10 @@ def _print_files(console: "Console", contents: Contents, settings: Settings) -> 
     if events:
         console.print(
             f"Events: {events['files']:,} files, {events['first_day']} to {events['last_day']}, "
-            f"last loaded {_moment(events['loaded_at'])}"
+            f"last loaded {moment(events['loaded_at'])}"
         )
     if songs:
-        console.print(f"Songs: {songs['files']:,} files, last loaded {_moment(songs['loaded_at'])}")
+        console.print(f"Songs: {songs['files']:,} files, last loaded {moment(songs['loaded_at'])}")
     if not events and not songs:
         console.print("Nothing is loaded yet; run the job sparkify_etl.")
 
@@ -89,13 +90,14 @@ def _grid(contents: Contents) -> "Grid":
     for name, rows in contents.rows.items():
         table = TABLES[name]
         grid.add_row(
-            table.qualified_name, f"{rows:,}", _moment(contents.loads.get(table.qualified_name))
+            table.qualified_name, f"{rows:,}", moment(contents.loads.get(table.qualified_name))
         )
     return grid
 
 
-def _moment(moment: Any) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment else "never"
+def moment(at: Any) -> str:
+    """Return a time as people read it."""
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else "never"
 
 
 def _print_runs(console: "Console", prefix: tuple[str, ...]) -> None:
@@ -109,34 +111,37 @@ def _print_runs(console: "Console", prefix: tuple[str, ...]) -> None:
             console.print("Last run: none yet.")
             return
         run, started = runs[0].dagster_run, runs[0].start_time
-        when = _moment(dt.datetime.fromtimestamp(started, dt.UTC)) if started else "not yet started"
+        when = moment(dt.datetime.fromtimestamp(started, dt.UTC)) if started else "not yet started"
         console.print(f"Last run: {run.status.value}, {run.job_name}, {when}, {run.run_id}")
-        failing = _failing_checks(instance, prefix)
-    for line in failing:
-        console.print(line)
+        latest = latest_checks(instance, prefix)
+    failing = {check: result for check, result in latest.items() if not result.passed}
+    for check, result in failing.items():
+        console.print(
+            f"Failing check: {'.'.join(check)} ({result.severity.value}): {numbers(result)}"
+        )
     if not failing:
         console.print("Failing checks: none.")
 
 
-def _failing_checks(instance: Any, prefix: tuple[str, ...]) -> list[str]:
-    """Return a line for every check whose latest result is a failure."""
+def latest_checks(instance: Any, prefix: tuple[str, ...]) -> "dict[tuple[str, str], CheckResult]":
+    """Return the latest result of every check that has one, by table and check."""
     import dagster as dg
 
     names = [(table.name, check.name) for table in TABLES.values() for check in table.checks]
     names += [(table, name) for table, checks in LOAD_CHECKS.items() for name in checks]
     keys = [dg.AssetCheckKey(dg.AssetKey([*prefix, table]), name) for table, name in names]
     latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
-    lines = []
-    for key, record in latest.items():
-        evaluation = record.event.asset_check_evaluation if record.event else None
-        if evaluation is not None and not evaluation.passed:
-            numbers = ", ".join(
-                f"{name} {value.value}"
-                for name, value in evaluation.metadata.items()
-                if isinstance(value.value, int | float)
-            )
-            lines.append(
-                f"Failing check: {key.asset_key.path[-1]}.{key.name} "
-                f"({evaluation.severity.value}): {numbers}"
-            )
-    return lines
+    return {
+        (key.asset_key.path[-1], key.name): evaluation
+        for key, record in latest.items()
+        if (evaluation := record.event.asset_check_evaluation if record.event else None)
+    }
+
+
+def numbers(result: "CheckResult") -> str:
+    """Return the numbers that a check's result carries."""
+    return ", ".join(
+        f"{name} {value.value}"
+        for name, value in result.metadata.items()
+        if isinstance(value.value, int | float)
+    )

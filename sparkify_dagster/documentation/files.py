@@ -7,11 +7,18 @@ from typing import Any
 
 from jinja2 import StrictUndefined, Template
 
+from sparkify_dagster.documentation.contracts import (
+    CONTRACTS_FILE,
+    agree_contracts,
+    describe_changes,
+    read_contracts,
+)
 from sparkify_dagster.documentation.lineage import derive_lineage
 from sparkify_dagster.lineage import LINEAGE_FILE
 from sparkify_dagster.loading.schema import bookkeeping
 from sparkify_dagster.loading.version import VERSIONS_FILE, render_versions
-from sparkify_dagster.tables import LOAD_CHECKS, TABLES
+from sparkify_dagster.table import Check
+from sparkify_dagster.tables import DROPPED, LOAD_CHECKS, TABLES
 from sparkify_dagster.warehouse.columns import created_name, read_columns
 from sparkify_dagster.warehouse.duckdb.dialect import TRANSLATIONS_FILE, render_translations
 from sparkify_dagster.warehouse.statements import read_statement, section_names
@@ -25,7 +32,12 @@ GROUPS = {
 
 
 def render_files() -> dict[Path, str]:
-    """Return the text of every generated file, by path."""
+    """Return the text of every generated file, by path.
+
+    Raises:
+        ContractError: a table of analytics has changed in a way that is not declared.
+    """
+    contracts = agree_contracts(TABLES.values(), read_contracts(), DROPPED)
     lineage = derive_lineage()
     helpers = [helper for table in TABLES.values() for helper in table.helpers]
     facts = {
@@ -33,6 +45,8 @@ def render_files() -> dict[Path, str]:
         "groups": GROUPS,
         "lineage": lineage,
         "load_checks": LOAD_CHECKS,
+        "weight": weight,
+        "changes": {name: list(describe_changes(found)) for name, found in contracts.items()},
         "views": [_made(view) for view in section_names("views")],
         "bookkeeping": [
             _made(name) for name in sorted((*bookkeeping(), *helpers), key=created_name)
@@ -41,10 +55,17 @@ def render_files() -> dict[Path, str]:
     return {
         TRANSLATIONS_FILE: render_translations(),
         VERSIONS_FILE: render_versions(),
+        CONTRACTS_FILE: json.dumps(contracts, indent=1) + "\n",
         LINEAGE_FILE: json.dumps(lineage, indent=1) + "\n",
         ROOT / "docs" / "data_dictionary.md": _render("data_dictionary.md", facts),
         ROOT / "docs" / "erd.md": _render("erd.md", facts),
     }
+
+
+def weight(check: Check) -> str:
+    """Return what happens where a check fails."""
+    is_blocking = check.severity == "blocking"
+    return "error, stops what lies downstream" if is_blocking else check.severity
 
 
 def outdated(files: dict[Path, str]) -> list[Path]:

@@ -66,11 +66,22 @@ class _Relations:
 
 
 def derive_lineage() -> Lineage:
-    """Return the sources of every column of every table."""
-    return {table.name: _table_lineage(table) for table in TABLES.values()}
+    """Return the sources of every column of every table; then of what the checks and the report
+    ask of it, as columns of `table/check`, `table/report`, ... after their sections.
+    """
+    tables = {table.name: _table_lineage(table) for table in TABLES.values()}
+    asked = {
+        f"{table.name}/{section}": _sorted(_view(name, _relations(table)))
+        for table in TABLES.values()
+        for name in section_names(table.file)
+        for section in [name.rpartition("/")[2]]
+        if section == "check" or section.startswith("report")
+    }
+    return tables | asked
 
 
-def _table_lineage(table: Table) -> dict[str, list[str]]:
+def _relations(table: Table) -> _Relations:
+    """Return what the statements of a table's file may read before they fill anything."""
     relations = _Relations()
     for other in TABLES.values():
         relations.known[other.qualified_name] = _as_source(other)
@@ -80,6 +91,11 @@ def _table_lineage(table: Table) -> dict[str, list[str]]:
     for view in section_names("views"):
         relations.known[created_name(view)] = _view(view, relations)
     _apply(read_statement("bookkeeping/pending"), relations)
+    return relations
+
+
+def _table_lineage(table: Table) -> dict[str, list[str]]:
+    relations = _relations(table)
     # What a table reads of itself it has from its own sources.
     own = relations.known[table.qualified_name] = _Relation(
         {column.name: frozenset() for column in table.columns}
@@ -92,7 +108,11 @@ def _table_lineage(table: Table) -> dict[str, list[str]]:
                 _apply(statement, relations)
     if table.is_view:
         own = _view(table.create, relations)
-    return {name: sorted(sources) for name, sources in own.columns.items()}
+    return _sorted(own)
+
+
+def _sorted(relation: _Relation) -> dict[str, list[str]]:
+    return {name: sorted(sources) for name, sources in relation.columns.items()}
 
 
 def _as_source(table: Table) -> _Relation:
@@ -109,7 +129,8 @@ def _bookkeeping() -> Iterable[str]:
 
 
 def _view(statement: str, relations: _Relations) -> _Relation:
-    query = parse_one(read_statement(statement), read="redshift").find(exp.Query)
+    text = render(read_statement(statement), defaultdict(int))
+    query = parse_one(text, read="redshift").find(exp.Query)
     assert query is not None
     return _query(query, relations)
 
@@ -200,12 +221,28 @@ def _scope(scope: Scope, relations: _Relations) -> _Relation:
     rows: Sources = frozenset().union(*(source.rows for source in sources.values()))
     columns = {}
     for projection in cast("exp.Query", scope.expression).selects:
-        found = [
-            sources[column.table].columns[column.name] for column in projection.find_all(exp.Column)
+        own = [
+            node
+            for node in projection.find_all(exp.Column, exp.Star)
+            if node.find_ancestor(exp.Select) is scope.expression
         ]
-        counted = [rows] if projection.find(exp.Star) else []
-        columns[projection.alias_or_name] = frozenset().union(*found, *counted)
+        found = [
+            sources[node.table].columns[node.name] if isinstance(node, exp.Column) else rows
+            for node in own
+        ]
+        for inner in scope.subquery_scopes:
+            if any(node is inner.expression for node in projection.find_all(exp.Query)):
+                found += [*_scope(inner, relations).columns.values(), *_looked_at(inner, relations)]
+        columns[projection.alias_or_name] = frozenset().union(*found)
     return _Relation(columns, rows)
+
+
+def _looked_at(scope: Scope, relations: _Relations) -> Iterable[Sources]:
+    """Yield what a query within an expression looks at, its conditions too: they decide a value."""
+    for part in scope.traverse():
+        for column in part.columns:
+            if isinstance(source := part.sources.get(column.table), exp.Table):
+                yield _table(source, relations).columns[column.name]
 
 
 def _table(table: exp.Table, relations: _Relations) -> _Relation:

@@ -5,9 +5,11 @@ behind if one of its sources has a higher load number than itself.
 """
 
 import datetime as dt
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from sparkify_dagster.loading.version import decisive_statements, read_version
 from sparkify_dagster.table import Table
 from sparkify_dagster.tables import readers
 from sparkify_dagster.warehouse.base import Row, Session
@@ -104,9 +106,13 @@ def read_ledger(session: Session) -> Ledger:
 
 
 def record_load(
-    session: Session, ledger: Ledger, table: Table, version: str, is_full: bool, run_id: str
+    session: Session, ledger: Ledger, table: Table, is_full: bool, run_id: str, rules: str = ""
 ) -> int:
-    """Write a load down, for the tables that are built from this one; return its number."""
+    """Write a load down, for the tables that are built from this one; return its number.
+
+    `rules` are what decides its rows besides the SQL.
+    """
+    version = read_version(table, rules)
     load_id = ledger.next_id
     taken_in = load_id - 1
     if not is_full:
@@ -117,6 +123,11 @@ def record_load(
     if any(changed == name and by <= taken_in for changed, by in ledger.changes):
         session.execute("bookkeeping/forget_changes", table_name=table.name, taken_in=taken_in)
     full_load_id = load_id if is_full else ledger.of(table).full_load_id
+    if version != ledger.of(table).version:
+        statements = [*decisive_statements(table), *[rules] * bool(rules)]
+        session.execute("bookkeeping/forget_statements", table_name=name)
+        row = (name, json.dumps(statements, ensure_ascii=False))
+        session.insert("staging.statements", ("table_name", "statements"), [row])
     session.execute(
         "bookkeeping/record_load",
         table_name=name,

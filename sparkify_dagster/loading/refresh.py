@@ -8,7 +8,7 @@ from sparkify_dagster.loading.sharing import take_over
 from sparkify_dagster.loading.version import read_version
 from sparkify_dagster.table import Table
 from sparkify_dagster.tables import TABLES
-from sparkify_dagster.warehouse.base import Session
+from sparkify_dagster.warehouse.base import Session, WarehouseError
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,24 @@ def sources(table: Table) -> tuple[Table, ...]:
     return tuple(TABLES[name] for name in table.built_from if name in TABLES)
 
 
-def refresh(session: Session, table: Table, full_refresh: bool, run_id: str) -> RefreshResult:
+class RebuildRefused(WarehouseError):
+    """A table larger than may go unasked would be built anew; nothing was changed."""
+
+
+def refresh(
+    session: Session,
+    table: Table,
+    full_refresh: bool,
+    run_id: str,
+    rebuild_limit: int | None = None,
+) -> RefreshResult:
     """Bring `table` up to date in the open transaction.
 
     Only what changed upstream is touched. Everything is built anew where asked for, where the SQL
     has changed, and where a source was built anew: everything is pending then.
+
+    Raises:
+        RebuildRefused: it would be built anew, unasked, and has more than `rebuild_limit` rows.
     """
     ledger = prepare(session)
     version = read_version(table)
@@ -37,6 +50,8 @@ def refresh(session: Session, table: Table, full_refresh: bool, run_id: str) -> 
     is_full = full_refresh or entry.version != version or ledger.starts_afresh(table, upstream)
     if not is_full and not ledger.is_behind(table, upstream):
         return RefreshResult(is_full=False, changed=False, load_id=entry.load_id)
+    if is_full and not full_refresh:
+        refuse_rebuild(session, table, rebuild_limit)
     take_over(session, ledger, table, with_rows=not is_full)
     span = _make_pending(session, table, is_full, ledger)
     places = {"load_id": ledger.next_id, "first_day": span.first_day, "last_day": span.last_day}
@@ -45,8 +60,33 @@ def refresh(session: Session, table: Table, full_refresh: bool, run_id: str) -> 
     for section in (changes, table.section("load"), changes):
         if section:
             session.execute(section, **places)
-    load_id = record_load(session, ledger, table, version, is_full, run_id)
+    load_id = record_load(session, ledger, table, is_full, run_id)
     return RefreshResult(is_full, changed=True, load_id=load_id)
+
+
+def stored_rows(session: Session, table: Table) -> int:
+    """Return the rows that a table and its helpers hold."""
+    return sum(
+        int(session.run(f"SELECT COUNT(*) FROM {stored}")[0][0])  # noqa: S608 - own names
+        for stored in table.stored
+    )
+
+
+def refuse_rebuild(session: Session, table: Table, limit: int | None) -> None:
+    """Stop a load that builds a table of more than `limit` rows anew; with None, none.
+
+    Raises:
+        RebuildRefused: saying how large it is, and how to confirm it.
+    """
+    if limit is None or (rows := stored_rows(session, table)) <= limit:
+        return
+    raise RebuildRefused(
+        f"{table.qualified_name}: this run would build it anew, as its SQL or that of a source has "
+        f"changed: {rows:,} rows, more than may go unasked ({limit:,}, "
+        "SPARKIFY_REBUILD_LIMIT_ROWS); nothing was changed. `sparkify plan` shows why. If that is "
+        "meant, confirm it with `sparkify run --yes`, or accept_rebuild: true in the run config of "
+        "this asset and of those built from it."
+    )
 
 
 def empty(session: Session, table: Table) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 
 from sparkify_dagster.lake.changes import describe_days
-from sparkify_dagster.loading.plan import Known
+from sparkify_dagster.loading.plan import Known, Plan
 from sparkify_dagster.text import printable
 from sparkify_dagster.warehouse.base import WarehouseError
 
@@ -67,6 +67,23 @@ def units(known: Known) -> dict[Hashable, Unit]:
         first = found.get(file.day or name, Unit(name, 0, file.day))
         found[file.day or name] = Unit(first.name, first.rows + file.rows, file.day)
     return found
+
+
+def planned_removal(
+    known: Known, plan: Plan, rows: Mapping[Hashable, int] | None = None
+) -> Removal:
+    """Return what a load takes out and does not put back.
+
+    `rows` are those of the days or files that it read; before they are read, of those gone only.
+    """
+    read = {file.day or file.name for file in plan.read}
+    after: dict[Hashable, int | None] = {}
+    for key in {day or name for name, day in plan.replaced.items()}:
+        if key not in read:
+            after[key] = None
+        elif rows is not None:
+            after[key] = rows.get(key, 0)
+    return measure(units(known), after)
 
 
 def measure(before: Mapping[Hashable, Unit], after: Mapping[Hashable, int | None]) -> Removal:

@@ -158,15 +158,7 @@ def _prepare_table(
     if name in ledger.shared:
         take_over(session, ledger, table, with_rows=False)
     elif entry and name in existing:
-        added = _added_columns(entry.definition, columns)
-        if added is None:
-            raise WarehouseError(
-                f"{name}: sql/{statement.rpartition('/')[0]}.sql has changed in a way that cannot "
-                f"be applied to the existing table.\n  warehouse: {entry.definition}\n"
-                f"  sql/: {wanted}\nRun the job reset_warehouse, which drops and recreates all "
-                "tables, then sparkify_etl."
-            )
-        for column in added:
+        for column in new_columns(statement, entry):
             session.run(f"ALTER TABLE {name} ADD COLUMN {column.name} {column.type}")
     else:
         if entry:
@@ -212,10 +204,21 @@ def _define(ledger: Ledger, name: str, text: str, version: str | None) -> None:
     ledger.entries[name] = Entry(text, version, old.load_id, old.full_load_id)
 
 
-def _added_columns(existing: str, columns: tuple[Column, ...]) -> tuple[Column, ...] | None:
-    """Return the columns added at the end that may be NULL; None where more has changed."""
-    for count in range(len(columns)):
-        if definition(columns[:count]) == existing:
-            added = columns[count:]
-            return None if any(column.required for column in added) else added
-    return None
+def new_columns(statement: str, entry: Entry) -> tuple[Column, ...]:
+    """Return the columns that a table has been given at its end, and that may be NULL.
+
+    Raises:
+        WarehouseError: more has changed, and the existing table cannot take it on.
+    """
+    columns = read_columns(statement)
+    for count in range(len(columns) + 1):
+        if definition(columns[:count]) == entry.definition:
+            if any(column.required for column in columns[count:]):
+                break
+            return columns[count:]
+    raise WarehouseError(
+        f"{created_name(statement)}: sql/{statement.rpartition('/')[0]}.sql has changed in a way "
+        f"that cannot be applied to the existing table.\n  warehouse: {entry.definition}\n"
+        f"  sql/: {definition(columns)}\nRun the job reset_warehouse, which drops and recreates "
+        "all tables, then sparkify_etl."
+    )

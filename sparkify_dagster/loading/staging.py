@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -10,16 +10,15 @@ from typing import NamedTuple
 from sparkify_dagster.lake.base import LOG_PREFIX, SONG_PREFIX, Lake, SourceFile
 from sparkify_dagster.loading.ledger import Ledger, record_load, utc_now
 from sparkify_dagster.loading.plan import KnownFile, Plan, holds_all, plan_events, plan_songs
-from sparkify_dagster.loading.refresh import empty
+from sparkify_dagster.loading.refresh import empty, refuse_rebuild
 from sparkify_dagster.loading.rejects import Refused, Rejects
 from sparkify_dagster.loading.removals import (
     EVERYTHING,
     Place,
     Removal,
-    measure,
+    planned_removal,
     refuse_other_lake,
     refuse_removal,
-    units,
 )
 from sparkify_dagster.loading.schema import prepare
 from sparkify_dagster.loading.sharing import list_events, take_over
@@ -63,14 +62,15 @@ class _Load:
     table: Table
     ledger: Ledger
     known: dict[str, KnownFile]
-    version: str
+    rules: str  # the JSONPaths
     run_id: str
     removal_limit: int  # percent
+    rebuild_limit: int | None  # rows
 
     @property
     def is_outdated(self) -> bool:
         """Tell whether the rows were loaded by other SQL than now, or never."""
-        return self.ledger.of(self.table).version != self.version
+        return self.ledger.of(self.table).version != read_version(self.table, self.rules)
 
 
 def load_events(
@@ -83,6 +83,7 @@ def load_events(
     removal_limit: int = EVERYTHING,
     books: Books | None = None,
     refused: Refused | None = None,
+    rebuild_limit: int | None = None,
 ) -> StagingResult:
     """Load new and changed event files, all of them or those of `days`.
 
@@ -95,11 +96,14 @@ def load_events(
     Raises:
         LakeError: a day was asked for whose file was loaded once and has gone.
         LoadError: lines do not fit the table.
+        RebuildRefused: the SQL or the JSONPaths have changed, and the table has more than
+            `rebuild_limit` rows.
         RemovalRefused: more would be taken out, or the lake is another one.
     """
     listed = list_events(session, lake)
     rules = "\n".join(lake.read_jsonpaths())
-    load = _begin(session, STAGING_EVENTS, run_id, removal_limit, rules, books)
+    limit = None if full_refresh else rebuild_limit
+    load = _begin(session, STAGING_EVENTS, run_id, removal_limit, limit, rules, books)
     _settle_lake(session, lake, load, listed)
     is_full = load.is_outdated or not load.known or (full_refresh and days is None)
     read_again = full_refresh or load.is_outdated
@@ -133,15 +137,18 @@ def load_songs(
     run_id: str,
     removal_limit: int = EVERYTHING,
     refused: Refused | None = None,
+    rebuild_limit: int | None = None,
 ) -> StagingResult:
     """Load new and changed song files, combined into larger ones; drop the rows of those gone.
 
     Raises:
         LoadError: objects do not fit the table.
+        RebuildRefused: the SQL has changed, and the table has more than `rebuild_limit` rows.
         RemovalRefused: more than `removal_limit` percent would be taken out, or the lake is another
             one.
     """
-    load = _begin(session, STAGING_SONGS, run_id, removal_limit)
+    limit = None if full_refresh else rebuild_limit
+    load = _begin(session, STAGING_SONGS, run_id, removal_limit, limit)
     listed = lake.list_songs()
     _settle_lake(session, lake, load, listed)
     is_full = full_refresh or load.is_outdated or not load.known
@@ -167,11 +174,12 @@ def _begin(
     table: Table,
     run_id: str,
     removal_limit: int,
+    rebuild_limit: int | None,
     rules: str = "",
     books: Books | None = None,
 ) -> _Load:
     ledger, known = books or open_books(session, table)
-    return _Load(table, ledger, known, read_version(table, rules), run_id, removal_limit)
+    return _Load(table, ledger, known, rules, run_id, removal_limit, rebuild_limit)
 
 
 def open_books(session: Session, table: Table) -> Books:
@@ -194,6 +202,12 @@ def known_files(session: Session, table: Table) -> dict[str, KnownFile]:
     }
 
 
+def read_place(session: Session, table: Table) -> Place | None:
+    """Return the lake that a staging table was loaded from."""
+    rows = session.query("bookkeeping/lake", table_name=table.name)
+    return Place(rows[0]["lake"], bool(rows[0]["is_sample"])) if rows else None
+
+
 def _settle_lake(session: Session, lake: Lake, load: _Load, listed: Sequence[SourceFile]) -> None:
     """Make sure that the lake is the one that the table was loaded from, and remember it.
 
@@ -201,8 +215,7 @@ def _settle_lake(session: Session, lake: Lake, load: _Load, listed: Sequence[Sou
         RemovalRefused: it is another one, and that was not confirmed.
     """
     table = load.table.name
-    rows = session.query("bookkeeping/lake", table_name=table)
-    before = Place(rows[0]["lake"], bool(rows[0]["is_sample"])) if rows else None
+    before = read_place(session, load.table)
     if before and before.lake == lake.address:
         return
     now = Place(lake.address, lake.is_sample())
@@ -228,7 +241,9 @@ def _carry_out(
         )
     if not plan.read and not plan.replaced and not is_full:
         return StagingResult(load.ledger.of(table).load_id)
-    _refuse_removal(load, plan, None)
+    if load.is_outdated:
+        refuse_rebuild(session, table, load.rebuild_limit)
+    refuse_removal(table.name, planned_removal(load.known, plan), load.removal_limit)
     take_over(session, load.ledger, table, with_rows=not is_full)
     places = {
         "table_name": table.name,
@@ -251,9 +266,10 @@ def _carry_out(
         if section:
             session.execute(section, **places)
     rows = _rows_of_load(session, table) if plan.read else {}
-    removal = _refuse_removal(load, plan, rows)
+    removal = planned_removal(load.known, plan, rows)
+    refuse_removal(table.name, removal, load.removal_limit)
     return StagingResult(
-        load_id=record_load(session, load.ledger, table, load.version, is_full, load.run_id),
+        load_id=record_load(session, load.ledger, table, is_full, load.run_id, load.rules),
         files_read=len(plan.read),
         files_removed=len(plan.gone),
         is_full=is_full,
@@ -262,24 +278,6 @@ def _carry_out(
         unknown_keys=copied.unknown_keys,
         removal=removal,
     )
-
-
-def _refuse_removal(load: _Load, plan: Plan, rows: Mapping[Hashable, int] | None) -> Removal:
-    """Return what is taken out and not put back; before the files are read, of those gone only.
-
-    Raises:
-        RemovalRefused: it is more than may go.
-    """
-    read = {file.day or file.name for file in plan.read}
-    after: dict[Hashable, int | None] = {}
-    for key in {day or name for name, day in plan.replaced.items()}:
-        if key not in read:
-            after[key] = None
-        elif rows is not None:
-            after[key] = rows.get(key, 0)
-    removal = measure(units(load.known), after)
-    refuse_removal(load.table.name, removal, load.removal_limit)
-    return removal
 
 
 def _take_out(

@@ -33,7 +33,7 @@ def views() -> tuple[str, ...]:
 
 def read_version(table: Table, rules: str = "") -> str:
     """Return the version of a table, of its SQL and of further `rules`."""
-    texts = _decisive(table)
+    texts = decisive_statements(table)
     kept = _kept().get(table.name, {})
     of_sql = kept["version"] if kept.get("sha256") == _hash(texts) else _hash_of_trees(texts)
     return _hash((of_sql, rules)) if rules else of_sql
@@ -43,12 +43,12 @@ def render_versions() -> str:
     """Return what VERSIONS_FILE has to hold."""
     found = {}
     for table in TABLES.values():
-        texts = _decisive(table)
+        texts = decisive_statements(table)
         found[table.name] = {"sha256": _hash(texts), "version": _hash_of_trees(texts)}
     return json.dumps(found, indent=1) + "\n"
 
 
-def _decisive(table: Table) -> tuple[str, ...]:
+def decisive_statements(table: Table) -> tuple[str, ...]:
     """Return the statements that decide what the table holds."""
     names = [name for name in section_names(table.file) if not _ONLY_LOOKS.match(name)]
     texts = [text for name in names for text in read_statements(name)]
@@ -63,10 +63,10 @@ def _decisive(table: Table) -> tuple[str, ...]:
 
 @cache
 def _hash_of_trees(texts: tuple[str, ...]) -> str:
-    return _hash(tuple(_normalised(text) for text in texts))
+    return _hash(tuple(normalised(text) for text in texts))
 
 
-def _normalised(text: str) -> str:
+def normalised(text: str, pretty: bool = False) -> str:
     """Return a statement as its syntax tree is written; empty where it decides nothing."""
     from sqlglot import exp, parse_one
 
@@ -79,7 +79,7 @@ def _normalised(text: str) -> str:
     physical = (exp.DistKeyProperty, exp.DistStyleProperty, exp.SortKeyProperty)
     for found in list(tree.find_all(*physical)):
         found.pop()
-    return tree.sql("redshift", comments=False)
+    return tree.sql("redshift", comments=False, pretty=pretty)
 
 
 def _hash(texts: tuple[str, ...]) -> str:

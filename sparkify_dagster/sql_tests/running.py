@@ -8,7 +8,6 @@ from typing import Any
 from sparkify_dagster.loading.ledger import record_load
 from sparkify_dagster.loading.refresh import empty, refresh, sources
 from sparkify_dagster.loading.schema import prepare
-from sparkify_dagster.loading.version import read_version
 from sparkify_dagster.sql_tests.cases import Case, Rows, State
 from sparkify_dagster.table import Table
 from sparkify_dagster.tables import TABLES
@@ -113,7 +112,7 @@ def _fill(session: Session, table: Table, before: Rows, now: Rows, is_full: bool
         empty(session, table)
         _insert(session, table.qualified_name, now)
         _note(session, table, gone + come, load_id)
-    record_load(session, ledger, table, read_version(table), is_full, _RUN)
+    record_load(session, ledger, table, is_full, _RUN)
     _drop_temporary(session)
 
 

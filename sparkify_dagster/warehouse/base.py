@@ -33,6 +33,13 @@ class NoEnvironment(WarehouseError):
         )
 
 
+class NothingYetError(WarehouseError):
+    """There is no warehouse: no load has made its tables."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(f"{place}: no warehouse yet; run the job sparkify_etl first")
+
+
 class BusyError(WarehouseError):
     """Another run has held the warehouse for as long as this one was to wait."""
 

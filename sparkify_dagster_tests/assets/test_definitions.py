@@ -15,6 +15,7 @@ from sparkify_dagster.settings import load_settings
 from sparkify_dagster.table import Table
 from sparkify_dagster.tables import TABLES
 from sparkify_dagster.text import markdown
+from sparkify_dagster.warehouse import open_warehouse
 from sparkify_dagster.warehouse.columns import created_name
 from sparkify_dagster.warehouse.statements import read_statements, render, section_names
 from sparkify_dagster_tests.support.tiny_lake import TinyLake, event, event_file, song
@@ -332,3 +333,27 @@ def test_import_stays_light() -> None:
 
 def test_a_rendered_statement_escapes_what_it_is_given() -> None:
     assert render("SELECT :name", {"name": "O'Neil \\ Sons"}) == "SELECT 'O''Neil \\\\ Sons'"
+
+
+def test_a_rebuild_is_confirmed_in_the_run_config(
+    lake: TinyLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPARKIFY_REBUILD_LIMIT_ROWS", "0")
+
+    def run(**songs: object) -> bool:
+        job = build_defs(load_settings()).resolve_job_def("sparkify_etl")
+        return job.execute_in_process(
+            instance=instance,
+            raise_on_error=False,
+            asset_selection=[dg.AssetKey("songs")],
+            run_config={"ops": {"songs": {"config": songs}}},
+        ).success
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert _run(instance).success
+        assert run()
+        open_warehouse(load_settings()).transaction(
+            lambda session: session.run("UPDATE staging.ledger SET version = NULL"), "test", "run"
+        )
+        assert not run()
+        assert run(accept_rebuild=True)

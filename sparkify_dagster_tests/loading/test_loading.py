@@ -331,6 +331,18 @@ def test_a_run_with_nothing_new_changes_nothing(platform: Platform) -> None:
         assert len(connection.execute(bookkeeping).fetchall()) == len(CORE)
 
 
+def test_an_event_is_repeated_only_where_it_lies_twice(platform: Platform) -> None:
+    same = event(sessionId=7, itemInSession=1)
+    platform.source.write_events(DAYS[0], [same, event(sessionId=7, itemInSession=2)])
+    platform.source.write_events(DAYS[1], [same, event(sessionId=8, itemInSession=1)])
+    platform.run()
+    rows = select(
+        platform.warehouse,
+        "SELECT session_id, item_in_session, copies FROM staging.repeated_events",
+    )
+    assert sorted(rows) == [(7, 1, 1), (7, 1, 1)]
+
+
 # --- definitions that change
 
 

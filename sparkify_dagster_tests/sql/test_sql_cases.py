@@ -1,6 +1,7 @@
-"""The cases of sql/tests, on DuckDB and PostgreSQL; and what becomes of one that is not clear."""
+"""The cases of sql/tests on DuckDB, PostgreSQL and the wire double; what is not clear, refused."""
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -11,10 +12,13 @@ from sparkify_dagster.cli import main
 from sparkify_dagster.cli.test_sql import render
 from sparkify_dagster.loading.schema import prepare
 from sparkify_dagster.sql_tests.cases import FOLDER, Case, CaseError, read_cases
-from sparkify_dagster.sql_tests.running import run_case
+from sparkify_dagster.sql_tests.running import Difference, run_case
 from sparkify_dagster.warehouse.base import Session
 from sparkify_dagster.warehouse.duckdb.engine import DuckDBSession, connect_in_memory
 from sparkify_dagster_tests.support.postgres import DATEDIFF, PostgresSession, postgres_server
+from sparkify_dagster_tests.support.redshift_stage import change, open_stage, s3_url
+
+__all__ = ["s3_url"]
 
 CASES = [case for path in sorted(FOLDER.glob("*.yaml")) for case in read_cases(path)]
 GOOD = """
@@ -27,16 +31,19 @@ GOOD = """
 """
 
 
+Run = Callable[[Case], list[Difference]]  # on empty tables, which it leaves empty
+
+
 @pytest.fixture(scope="module")
-def duckdb_session() -> Iterator[Session]:
+def duckdb() -> Iterator[Run]:
     with connect_in_memory() as connection:
         session = DuckDBSession(connection)
         prepare(session)
-        yield session
+        yield lambda case: in_transaction(session, case)
 
 
 @pytest.fixture(scope="module")
-def postgres_session() -> Iterator[Session]:
+def postgres() -> Iterator[Run]:
     with postgres_server() as place, psycopg.connect(place, autocommit=True) as connection:
         for schema in ("analytics", "staging"):
             connection.execute(f"CREATE SCHEMA {schema}")
@@ -44,18 +51,46 @@ def postgres_session() -> Iterator[Session]:
         connection.execute(DATEDIFF)
         session = PostgresSession(connection)
         prepare(session)
-        yield session
+        yield lambda case: in_transaction(session, case)
 
 
-@pytest.mark.parametrize("engine", ["duckdb", "postgres"])
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.place)
-def test_case(case: Case, engine: str, request: pytest.FixtureRequest) -> None:
-    session = request.getfixturevalue(f"{engine}_session")
+@pytest.fixture(scope="module")
+def redshift(s3_url: str) -> Iterator[Run]:
+    with pytest.MonkeyPatch.context() as patch, open_stage(s3_url, patch) as stage:
+        warehouse = stage.warehouse()
+        change(warehouse, prepare)
+
+        def run(case: Case) -> list[Difference]:
+            found: list[Difference] = []
+
+            def body(session: Session) -> None:
+                found.extend(run_case(session, case))
+                raise RolledBack
+
+            with contextlib.suppress(RolledBack):
+                change(warehouse, body)
+            return found
+
+        with warehouse.kept_open():
+            yield run
+
+
+class RolledBack(Exception):
+    """The end of a transaction that is to leave nothing."""
+
+
+def in_transaction(session: Session, case: Case) -> list[Difference]:
     session.run("BEGIN TRANSACTION")
     try:
-        differences = run_case(session, case)
+        return run_case(session, case)
     finally:
         session.run("ROLLBACK")
+
+
+@pytest.mark.parametrize("engine", ["duckdb", "postgres", "redshift"])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.place)
+def test_case(case: Case, engine: str, request: pytest.FixtureRequest) -> None:
+    differences = request.getfixturevalue(engine)(case)
     assert not differences, "\n".join(render(case, found) for found in differences)
 
 

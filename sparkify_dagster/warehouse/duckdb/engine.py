@@ -25,6 +25,7 @@ from sparkify_dagster.warehouse.base import (
     CopySource,
     CopyStep,
     NoEnvironment,
+    NothingYetError,
     Result,
     Row,
     Session,
@@ -330,7 +331,7 @@ class DuckDBWarehouse:
     def _nothing_yet(self) -> WarehouseError:
         if self._environment:
             return NoEnvironment(self._environment)
-        return WarehouseError(f"{self._path}: no warehouse yet; run the job sparkify_etl first")
+        return NothingYetError(self.place)
 
     def _unreadable(self) -> list[str]:
         """Return the tables of which something cannot be read, with the columns."""

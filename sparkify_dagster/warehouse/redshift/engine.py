@@ -14,6 +14,7 @@ from sparkify_dagster.lake.s3_prefix import S3Prefix
 from sparkify_dagster.warehouse.base import (
     BusyError,
     NoEnvironment,
+    NothingYetError,
     Result,
     Session,
     WarehouseError,
@@ -94,10 +95,7 @@ class RedshiftWarehouse:
             if error.sqlstate in MISSING_RELATION and not passing_reason(error):
                 if self._settings.environment:
                     raise NoEnvironment(self._settings.environment) from error
-                raise WarehouseError(
-                    f"{self.place}: no warehouse yet ({error.message}); run the job "
-                    "sparkify_etl first"
-                ) from None
+                raise NothingYetError(f"{self.place} ({error.message})") from None
             raise
 
     def for_readers(self) -> "RedshiftWarehouse":
