@@ -46,8 +46,8 @@ class LoadConfig(dg.Config):
     )
 
     def rebuild_limit(self, settings: Settings) -> int | None:
-        """Return how many rows may be built anew unasked; None: any."""
-        return None if self.accept_rebuild else settings.rebuild_limit
+        """Return how many rows may be built anew unasked; None: any, as in an environment."""
+        return None if self.accept_rebuild or settings.environment else settings.rebuild_limit
 
 
 class StagingConfig(LoadConfig):

@@ -82,7 +82,7 @@ def refuse_rebuild(session: Session, table: Table, limit: int | None) -> None:
         return
     raise RebuildRefused(
         f"{table.qualified_name}: this run would build it anew, as its SQL or that of a source has "
-        f"changed: {rows:,} rows, more than may go unasked ({limit:,}, "
+        f"changed, or it was changed by hand: {rows:,} rows, more than may go unasked ({limit:,}, "
         "SPARKIFY_REBUILD_LIMIT_ROWS); nothing was changed. `sparkify plan` shows why. If that is "
         "meant, confirm it with `sparkify run --yes`, or accept_rebuild: true in the run config of "
         "this asset and of those built from it."

@@ -115,7 +115,8 @@ def plan_run(warehouse: Warehouse, lake: Lake, settings: Settings) -> list[Table
             _plan_files(plan, table, found, lake, listed[table.name], settings.removal_limit)
         else:
             _plan_refresh(plan, table, found, plans)
-        plan.needs_confirmation = plan.action == REBUILD and plan.rows > settings.rebuild_limit
+        is_large = plan.rows > settings.rebuild_limit and not settings.environment
+        plan.needs_confirmation = plan.action == REBUILD and is_large
         plan.statements = _count_statements(table, plan)
     _stop(plans, found)
     return [*plans.values(), *_gone(found.ledger)]
