@@ -16,7 +16,7 @@ from sparkify_dagster.text import code_block, markdown, markdown_table, printabl
 from sparkify_dagster.warehouse import open_warehouse
 from sparkify_dagster.warehouse.base import WarehouseError
 
-_COLUMNS = ("table", "its SQL", "a run", "rows now", "statements", "rows read")
+_COLUMNS = ("table", "its SQL", "a run", "stored rows", "statements", "rows read")
 _SHOWN_FILES = 5
 
 
