@@ -22,7 +22,9 @@ def _named(_: click.Context, __: click.Parameter, users: tuple[str, ...]) -> tup
 
 def _members(role: str) -> Callable[[Any], Any]:
     text = f"Give this database user the role sparkify_{role}. May be repeated."
-    return click.option(f"--{role}", f"{role}s", multiple=True, metavar="USER", help=text)
+    return click.option(
+        f"--{role}", f"{role}s", multiple=True, metavar="USER", callback=_named, help=text
+    )
 
 
 @click.command()
