@@ -26,6 +26,7 @@ from sparkify_dagster.loading.days import (
     unusual_days,
     what_became,
 )
+from sparkify_dagster.loading.plan import holds_all
 from sparkify_dagster.loading.rejects import Refused
 from sparkify_dagster.loading.removals import describe
 from sparkify_dagster.loading.sharing import list_events
@@ -100,7 +101,9 @@ def build_staging_events(settings: Settings) -> dg.AssetsDefinition:
                 refused,
                 config.rebuild_limit(settings),
             )
-            return result, what_became(listed, known_files(session, STAGING_EVENTS))
+            is_as_before = not result.files_read and holds_all(listed, books.known)
+            known = books.known if is_as_before else known_files(session, STAGING_EVENTS)
+            return result, what_became(listed, known)
 
         try:
             (result, days), metadata = load_table(
