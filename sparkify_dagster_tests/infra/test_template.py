@@ -10,7 +10,7 @@ from cfnlint.runner import Runner
 from sparkify_dagster.infra.options import FOLDER, TEMPLATE, host_policy, places
 from sparkify_dagster_tests.infra.template import ACCOUNT, REGION, Refused, Rendered
 
-NEEDED = {"LakeBucket": "music", "LakePrefix": "in/", "ManifestBucket": "work", "VpcId": "vpc-1"}
+NEEDED = {"LakeBucket": "music", "LakePrefix": "in/", "ManifestBucket": "copy", "VpcId": "vpc-1"}
 CLUSTER = {"Provisioned": "true"}
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1-2"
 CIDR = {"AllowCidr": "203.0.113.7/32"}
@@ -95,8 +95,8 @@ def allowed(statements: list[dict[str, Any]]) -> dict[tuple[str, str], Any]:
 
 DATA = ["in/log_data/*", "in/song_data/*", "in/log_json_path.json"]
 READ = {("s3:ListBucket", "arn:aws:s3:::music"): DATA,
-        ("s3:ListBucket", "arn:aws:s3:::work"): "manifests/*",
-        ("s3:GetObject", "arn:aws:s3:::work/manifests/*"): None,
+        ("s3:ListBucket", "arn:aws:s3:::copy"): "manifests/*",
+        ("s3:GetObject", "arn:aws:s3:::copy/manifests/*"): None,
         **{("s3:GetObject", f"arn:aws:s3:::music/{key}"): None for key in DATA}}  # fmt: skip
 
 
@@ -127,8 +127,8 @@ LOGINS: list[tuple[dict[str, str], dict[tuple[str, str], None]]] = [
 
 @pytest.mark.parametrize(("login", "more"), LOGINS)
 def test_rights_of_the_host(login: dict[str, str], more: dict[tuple[str, str], None]) -> None:
-    policy = host_policy(places("s3://music/in", "s3://work/manifests") | login)
-    manifests = "arn:aws:s3:::work/manifests/*"
+    policy = host_policy(places("s3://music/in", "s3://copy/manifests") | login)
+    manifests = "arn:aws:s3:::copy/manifests/*"
     kept = {("s3:PutObject", manifests): None, ("s3:DeleteObject", manifests): None}
     assert allowed(policy["Statement"]) == READ | kept | more
     assert all(one["Sid"].isalnum() for one in policy["Statement"])
