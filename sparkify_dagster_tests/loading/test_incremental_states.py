@@ -158,9 +158,9 @@ class MortalSession:
     def __init__(self, session: Session, fuse: Fuse) -> None:
         self._session = session
         self._fuse = fuse
-        self.statements = session.statements
-        self.environment, self.schemas = session.environment, session.schemas
-        self.whereabouts = session.whereabouts
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
 
     def execute(self, name: str, **parameters: Any) -> int:
         self._fuse.burn()
