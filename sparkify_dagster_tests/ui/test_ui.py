@@ -12,9 +12,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -24,7 +22,6 @@ from sparkify_dagster.sample import SampleSpec, write_sample_lake
 from sparkify_dagster.tables import TABLES
 from sparkify_dagster_tests.conftest import REPOSITORY
 from sparkify_dagster_tests.support.dagster_dev import Server, dagster_dev
-from sparkify_dagster_tests.support.tiny_lake import TinyLake, event, song
 
 pytestmark = pytest.mark.browser
 playwright = pytest.importorskip("playwright.sync_api")
@@ -313,69 +310,3 @@ def test_report_opens(page: Any, filled: Server) -> None:
     page.get_by_role("heading", name="Listening report").wait_for()
     assert page.locator("svg").count() > 5
     _picture(page, "report.png")
-
-
-@pytest.fixture
-def listener() -> Iterator[tuple[str, list[str]]]:
-    """A server that notes what it is asked for."""
-    asked: list[str] = []
-
-    class Notes(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Notes) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}", asked
-        server.shutdown()
-
-
-def test_a_hostile_lake_makes_no_browser_ask_for_anything(
-    page: Any, tmp_path: Path, listener: tuple[str, list[str]]
-) -> None:
-    address, asked = listener
-    texts = [
-        f"![x]({address}/markdown)",
-        f"<img src={address}/image>",
-        f"<svg onload=fetch('{address}/svg')>",
-        f"<script>fetch('{address}/script')</script>",
-        f"a\\|![x]({address}/cell)|",
-    ]
-    lake = TinyLake(tmp_path / "lake")
-    people = {"firstName": texts[0], "lastName": texts[1], "location": texts[2]}
-    lake.write_events(
-        "2018-11-01",
-        [
-            event(itemInSession=number, song=text, artist=text, userAgent=text, **people)
-            for number, text in enumerate(texts)
-        ],
-    )
-    for number, text in enumerate(texts):
-        found = song(song_id=f"S{number}", artist_id=f"A{number}", title=text, artist_name=text)
-        lake.write_songs(f"A/A/A/TR{number}", [found | {"artist_location": text}])
-    with dagster_dev(tmp_path / "ui", lake.folder) as server:
-        page.goto(_graph_address(server))
-        assert _materialize(page, server, "Materialize all") == "Success"
-        for asset in ("staging_events", "staging_songs", "songplays", "users", "top_songs"):
-            page.goto(f"{server.address}/assets/{asset}")
-            page.get_by_text("Row count").wait_for()
-            page.goto(f"{server.address}/assets/{asset}?view=events")
-            row = page.get_by_role("row").filter(has_text="preview")
-            row.get_by_text("Show Markdown").click()
-            shown = page.get_by_role("dialog")
-            shown.get_by_text(texts[0]).first.wait_for()
-            shown.get_by_text(texts[1]).first.wait_for()
-        page.goto((server.folder / "data" / "listening_report.html").as_uri())
-        page.get_by_text(texts[0]).first.wait_for()
-        # A bad line is named in the run's page.
-        lake.write_events("2018-11-02", [event(status=texts[0]), event(length=texts[1])])
-        assert _launch(page, server, "staging_events") == "Failure"
-        page.get_by_text("column status: whole number expected").first.wait_for()
-    assert asked == []
-    page.goto(f"{address}/asked")
-    assert asked[0] == "/asked"
