@@ -186,8 +186,15 @@ def test_the_build_sees_what_it_copies_and_no_more() -> None:
 def test_compose_file_is_read_by_compose() -> None:
     if not (compose := shutil.which("podman-compose")):
         pytest.skip("podman-compose is not installed")
-    subprocess.run([compose, "-f", "compose.yaml", "config"], cwd=REPOSITORY, check=True,
-                   capture_output=True, env={"DAGSTER_PG_PASSWORD": "x"})  # fmt: skip
+    read = subprocess.run(
+        [compose, "-f", "compose.yaml", "config"],
+        cwd=REPOSITORY,
+        check=True,
+        capture_output=True,
+        text=True,
+        env={"DAGSTER_PG_PASSWORD": "x"},
+    )
+    assert all(f"{name}:" in read.stdout for name in _services())
 
 
 def _systemd_analyze(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -261,7 +261,11 @@ def test_on_redshift_nothing_of_production_is_written(place: Place) -> None:
             assert re.fullmatch(rf"(staging|analytics)_pr_1(\.\w+)?|{temporary}", found[6])
 
 
-def test_every_kind_of_difference_is_found(place: Place) -> None:
+@pytest.mark.parametrize("span_rows", [1_000_000, 1], ids=["at once", "in spans"])
+def test_every_kind_of_difference_is_found(
+    place: Place, monkeypatch: pytest.MonkeyPatch, span_rows: int
+) -> None:
+    monkeypatch.setattr("sparkify_dagster.loading.diff.SPAN_ROWS", span_rows)
     create(place.open("pr_1"), "pr_1")
 
     def change(session: Session) -> None:
@@ -279,11 +283,6 @@ def test_every_kind_of_difference_is_found(place: Place) -> None:
     assert found.values == {"level": 1, "song_id": 1, "length": 1}
     shown = {(one.column, one.left, one.right) for one in found.examples if one.column}
     assert shown == {("level", "free", None), ("song_id", "S1", "S2"), ("length", 100.5, 1.0)}
-
-
-def test_rows_are_compared_in_spans(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sparkify_dagster.loading.diff.SPAN_ROWS", 1)
-    test_every_kind_of_difference_is_found(place)
 
 
 def test_production_is_compared_with_a_rebuild(

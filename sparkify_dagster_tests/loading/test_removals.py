@@ -84,7 +84,9 @@ def test_what_may_go(
 
 
 def test_a_limit_of_all_allows_everything() -> None:
-    refuse_removal("t", measure(days(5, 5), {0: GONE, 1: 0}), 100)
+    removal = measure(days(5, 5), {0: GONE, 1: 0})
+    assert exceeds(removal, 99)
+    refuse_removal("t", removal, 100)
 
 
 def test_the_message_says_what_goes_and_how_to_confirm() -> None:

@@ -156,7 +156,11 @@ def test_a_loader_goes_on_with_what_the_admin_has_loaded(
     as_loader(filled, monkeypatch, lambda session: session.run("ANALYZE analytics.songs"))
     add = "ALTER TABLE analytics.songs ADD COLUMN mood VARCHAR(16)"
     as_loader(filled, monkeypatch, lambda session: session.run(add))
+    read = lambda session: session.run("SELECT mood FROM analytics.songs")  # noqa: E731
+    as_loader(filled, monkeypatch, read)
     as_loader(filled, monkeypatch, reset)
+    with pytest.raises(WarehouseError, match="mood"):
+        as_loader(filled, monkeypatch, read)
 
 
 @pytest.mark.parametrize("names", NAMES)
