@@ -20,7 +20,7 @@ FROM ${BASE}
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /var/lib/sparkify --shell /usr/sbin/nologin sparkify \
  && install -d -o sparkify -g sparkify -m 750 /run/sparkify /opt/sparkify/dagster/storage /var/lib/sparkify
 COPY --from=build /opt/sparkify/.venv /opt/sparkify/.venv
-COPY deploy/workspace.yaml /opt/sparkify/workspace.yaml
+COPY deploy/workspace.yaml deploy/code_server.py /opt/sparkify/
 # Part of the image and not of a volume: an upgrade brings its own. On ECS, a run is a task:
 # --build-arg INSTANCE="dagster.production.yaml dagster.ecs.yaml".
 ARG INSTANCE=dagster.production.yaml

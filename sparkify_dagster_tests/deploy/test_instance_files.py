@@ -140,6 +140,47 @@ def test_two_runs_at_once_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert sorted(files) == [0, SPEC.songs]
 
 
+def test_code_server_told_to_stop_lets_the_run_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform = Platform(tmp_path, "dagster.development.yaml")
+    # No queue, so that no daemon is needed to launch a run.
+    coordinator = {"module": "dagster.core.run_coordinator", "class": "DefaultRunCoordinator"}
+    instance_file = {"telemetry": {"enabled": False}, "run_coordinator": coordinator}
+    (platform.home / "dagster.yaml").write_text(json.dumps(instance_file))
+    socket_file = platform.home / "code.sock"
+    server = {"socket": str(socket_file), "location_name": "sparkify_dagster.definitions"}
+    workspace = platform.home / "workspace.yaml"
+    workspace.write_text(json.dumps({"load_from": [{"grpc_server": server}]}))
+    module = ("-m", "sparkify_dagster.definitions", "--location-name", server["location_name"])
+    command = [sys.executable, "-m", "dagster", "code-server", "start", "-s", str(socket_file)]
+    code = subprocess.Popen(
+        [sys.executable, str(DEPLOY / "code_server.py"), *command, *module],
+        env=platform.environment,
+        cwd=platform.home,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        assert code.stdout is not None
+        assert any("Started Dagster code proxy server" in line for line in code.stdout)
+        # The run waits for the warehouse, held here until the server has been told to stop.
+        with duckdb.connect(str(platform.warehouse)):
+            platform.run("job", "launch", "-w", str(workspace), "-j", "sparkify_etl")
+            code.send_signal(signal.SIGTERM)
+            assert any("waiting for the runs under way" in line for line in code.stdout)
+            platform.run("api", "grpc-health-check", "-s", str(socket_file))
+        code.communicate(timeout=120)
+        assert code.returncode == 0
+    finally:
+        code.terminate()
+    with instance_of(platform, monkeypatch) as instance:
+        (run,) = instance.get_runs()
+        assert run.status is dg.DagsterRunStatus.SUCCESS
+    platform.assert_loaded_once()
+
+
 def test_production_on_a_real_postgres(
     tmp_path: Path, postgres: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
