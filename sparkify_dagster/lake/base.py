@@ -21,6 +21,7 @@ _PACKED = 10
 
 _EVENT_FILE = re.compile(r"log_data/\d{4}/\d{2}/(\d{4}-\d{2}-\d{2})-events\.json(\.gz)?", re.ASCII)
 _SONG_FILE = re.compile(r"song_data/(?:.*/)?[^/]+\.json(\.gz)?", re.DOTALL)
+_HIDDEN = re.compile(r"(?:^|/)\.+[^./]")  # an S3 key may hold . and .. as names; no folder does
 _LOOKS_LIKE_DATA = re.compile(r"json|events|\.gz$", re.IGNORECASE)
 
 
@@ -42,7 +43,7 @@ class DamagedFileError(LakeError):
         self.name, self.reason = name, reason
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SourceFile:
     """One file of the lake, as listed."""
 
@@ -213,8 +214,7 @@ def is_song_file(name: str) -> bool:
 
 def is_hidden(name: str) -> bool:
     """Tell whether a file or a folder above it is hidden: editors and copiers leave such files."""
-    # An S3 key may hold . and .. as names; no folder does.
-    return any(part.startswith(".") and part.strip(".") for part in name.split("/"))
+    return _HIDDEN.search(name) is not None
 
 
 def looks_like_data(name: str) -> bool:

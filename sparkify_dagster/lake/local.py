@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from io import FileIO
+from operator import itemgetter
 from pathlib import Path
 
 import xxhash
@@ -153,21 +154,30 @@ def _digested(stream: FileIO, digest: xxhash.xxh3_128) -> Iterator[bytes]:
 
 def _names_after(folder: str, prefix: str, after: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Yield the files whose names follow `after`, in the order in which S3 would list them."""
-    with os.scandir(folder) as entries:
-        children = sorted(
-            ((f"{prefix}{entry.name}{'/' if entry.is_dir() else ''}", entry) for entry in entries),
-            key=lambda child: child[0],
-        )
-    for name, entry in children:
-        if entry.name.startswith("."):
-            continue
+    waiting = _children(folder, prefix)
+    while waiting:
+        name, entry = waiting.pop()
         if not name.endswith("/"):
             if name > after:
                 yield name, entry
         elif name >= after or after.startswith(name):
             # All names in a folder begin with its own, so any other folder is wholly before.
             _refuse_loop(entry)
-            yield from _names_after(entry.path, name, after)
+            waiting += _children(entry.path, name)
+
+
+def _children(folder: str, prefix: str) -> list[tuple[str, os.DirEntry[str]]]:
+    """Return what a folder holds, the first name last."""
+    with os.scandir(folder) as entries:
+        return sorted(
+            (
+                (f"{prefix}{entry.name}{'/' if entry.is_dir() else ''}", entry)
+                for entry in entries
+                if not entry.name.startswith(".")
+            ),
+            key=itemgetter(0),
+            reverse=True,
+        )
 
 
 def _open_regular(path: str | Path) -> FileIO:

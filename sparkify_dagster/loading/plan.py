@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from sparkify_dagster.lake.base import LakeError, SourceFile
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class KnownFile:
     """A file as it was when its rows were loaded."""
 
