@@ -126,16 +126,21 @@ def try_services(folder: Path, database: dict[str, str]) -> None:
 
     # New code during a run that another process holds up at the warehouse, for longer than
     # Dagster's own 30 s: the daemon starts nothing new, the run ends, and the webserver stays.
-    hold = "import duckdb, time; duckdb.connect('data/sparkify.duckdb'); time.sleep(600)"
+    hold = (
+        "import duckdb, time; held = duckdb.connect('data/sparkify.duckdb'); "
+        "print('held', flush=True); time.sleep(600)"
+    )
     run(
         "podman", "run", "--detach", f"--name={NAME}-hold", *arguments["code"], "python", "-c", hold
     )
+    wait_until(lambda: run("podman", "logs", f"{NAME}-hold") == "held", "the warehouse is held")
     second = launch(graphql)
     wait_until(lambda: status(graphql, second) == "STARTED", "a run under way")
     run("podman", "stop", "--time", "30", f"{NAME}-daemon")
     began = time.monotonic()
     with subprocess.Popen(["podman", "stop", "--time", "300", f"{NAME}-code"]):
         time.sleep(60)
+        assert status(graphql, second) == "STARTED"
         run("podman", "rm", "--force", "--time", "0", f"{NAME}-hold")
     print(f"ok: the code server stopped after {time.monotonic() - began:.0f} s", flush=True)
     assert status(graphql, second) == "SUCCESS"
