@@ -158,50 +158,34 @@ def dealt_lines(seed: int) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("mix", [mixed_lakes, dealt_lines])
 @pytest.mark.parametrize("seed", range(3))
-def test_both_ways_of_copy_come_to_the_same(
+def test_every_way_of_copy_comes_to_the_same(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
     mix: Callable[[int], dict[str, bytes]],
     seed: int,
 ) -> None:
-    """DuckDB's fast way, and its look at every object: the same rows, the same lines left out."""
-    lake = LocalLake(str(lake_of(tmp_path / "lake", BASE | mix(seed)).folder))
-    for table in STAGING:
-        fast = what_comes(DuckDBWarehouse(tmp_path / "fast.duckdb", 0), lake, table)
-        with monkeypatch.context() as patch:
-            patch.setattr(copy, "load_lines", lambda _, __, texts, *___: list(texts))
-            checked = what_comes(DuckDBWarehouse(tmp_path / "checked.duckdb", 0), lake, table)
-        assert fast is not None
-        assert checked == fast
+    """DuckDB's fast way, its look at every object, and, for all cases once, the Redshift double.
 
-
-@pytest.mark.parametrize("seed", range(3))
-def test_mixed_hostile_lakes_come_to_the_same_in_every_way(
-    stage: Stage, tmp_path: Path, seed: int
-) -> None:
-    """DuckDB from a folder, and the Redshift double from S3."""
-    chosen = Random(seed).sample(cases.LAKES, 9)
-    files = dict(BASE)
-    for case in chosen:
-        files |= {name: content for name, content in case.files.items() if name not in files}
+    The same rows, the same lines left out, the same names not taken.
+    """
+    files = BASE | mix(seed)
+    if seed == 0:
+        files.pop(cases.FORGED, None)  # moto answers 404 to a key with a line break
     source = lake_of(tmp_path / "lake", files)
-    stage.bucket.clear()
-    for file in sorted(source.folder.rglob("*")):
-        if file.is_file():
-            stage.bucket.put(file.relative_to(source.folder).as_posix(), file.read_bytes())
-    path = tmp_path / "w.duckdb"
-    redshift = stage.warehouse()
-    steps = {"staging_events": events_step, "staging_songs": songs_step}
-    for table, step in steps.items():
-        found = on_duckdb(DuckDBWarehouse(path, 0), path, source, table)
-        on_redshift = outcome(
-            lambda step=step: change(redshift, step(stage.lake)),
-            lambda table=table: stage.rows(f"staging.{table}"),
-        )
-        # Engines word a fault differently.
-        assert (
-            on_redshift == found or isinstance(on_redshift, str) is isinstance(found, str) is True
-        )
+    lake = LocalLake(str(source.folder))
+    expected = [what_comes(DuckDBWarehouse(tmp_path / "1", 0), lake, table) for table in STAGING]
+    assert None not in expected
+    with monkeypatch.context() as patch:
+        patch.setattr(copy, "load_lines", lambda _, __, texts, *___: list(texts))
+        checked = DuckDBWarehouse(tmp_path / "2", 0)
+        assert [what_comes(checked, lake, table) for table in STAGING] == expected
+    if seed == 0:
+        stage: Stage = request.getfixturevalue("stage")
+        stage.bucket.put_folder(source.folder)
+        redshift = stage.warehouse()
+        assert [what_comes(redshift, stage.lake, table) for table in STAGING] == expected
+        assert stage.lake.left_out == lake.left_out
 
 
 # --- only in a folder
