@@ -263,11 +263,10 @@ def _usual(
 def _volume(
     rows: Mapping[dt.date, int], unusual: set[dt.date], renderer: "Renderer"
 ) -> dg.MetadataValue:
-    since = min(unusual) - dt.timedelta(weeks=COMPARED_WEEKS)
     shown = [
         {"day": f"{day}", "events": count, "kind": "unusual" if day in unusual else "usual"}
         for day, count in rows.items()
-        if day >= since
+        if min(unusual) - day <= dt.timedelta(weeks=COMPARED_WEEKS)
     ]
     picture = renderer.png(volume_chart(shown))
     return dg.MetadataValue.md(f"![Events a day](data:image/png;base64,{picture()})")
