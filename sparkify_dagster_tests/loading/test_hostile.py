@@ -434,6 +434,21 @@ def test_a_home_that_is_not_there_is_one_line(
     assert_one_line(result, f"Error: DAGSTER_HOME='{home}': has to be the full path of a folder")
 
 
+@pytest.mark.parametrize(
+    ("folder", "home", "message"),
+    [
+        ("none", ".", "Error: SPARKIFY_LAKE='.*/none': there is no such folder"),
+        ("", ".", "Error: SPARKIFY_LAKE='.*': holds no folder log_data/"),
+        ("", None, "Error: DAGSTER_HOME is not set"),
+    ],
+)
+def test_a_run_that_has_nothing_to_begin_with_is_one_line(
+    tmp_path: Path, call: Callable[..., Result], folder: str, home: str | None, message: str
+) -> None:
+    home = home and str(tmp_path)
+    assert_one_line(call("run", SPARKIFY_LAKE=str(tmp_path / folder), DAGSTER_HOME=home), message)
+
+
 @pytest.mark.parametrize("words", [("status",), ("query", "SELECT * FROM users")])
 def test_before_the_first_run_that_succeeded(
     tmp_path: Path, call: Callable[..., Result], words: tuple[str, ...]
@@ -518,6 +533,28 @@ def test_what_there_is_to_query(filled: Path, call: Callable[..., Result]) -> No
     assert ask("DESCRIBE staging.users") == [
         "Error: there is no table users; SHOW TABLES names them all"
     ]
+
+
+def test_duckdb_neither_installs_nor_loads_extensions(filled: Path) -> None:
+    def ask(session: Session) -> list[tuple[Any, ...]]:
+        names = "'autoinstall_known_extensions', 'autoload_known_extensions'"
+        found = session.run(f"SELECT value FROM duckdb_settings() WHERE name IN ({names})")
+        return [tuple(row) for row in found]
+
+    warehouse = DuckDBWarehouse(filled, 0)
+    for doors in (warehouse, warehouse.for_readers()):
+        assert doors.read(ask, "test", "") == [("false",)] * 2
+    assert warehouse.transaction(ask, "test", "") == [("false",)] * 2
+    with engine.connect_in_memory() as connection:
+        assert ask(DuckDBSession(connection)) == [("false",)] * 2
+
+
+def test_csv_is_faithful_and_says_so(filled: Path, call: Callable[..., Result]) -> None:
+    formula = "=cmd|' /C calc'!A0"
+    sql = f"SELECT '{formula.replace(chr(39), 2 * chr(39))}' AS a"
+    result = call("query", sql, "--format", "csv", SPARKIFY_DUCKDB_PATH=str(filled))
+    assert result.stdout == f"a\n{formula}\n"
+    assert "csv and json are faithful" in " ".join(call("query", "--help").stdout.split())
 
 
 def test_control_characters_are_shown(filled: Path, call: Callable[..., Result]) -> None:
