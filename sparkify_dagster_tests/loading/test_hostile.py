@@ -188,6 +188,17 @@ def test_every_way_of_copy_comes_to_the_same(
         assert stage.lake.left_out == lake.left_out
 
 
+def test_what_passed_day_by_day_passes_in_a_rebuild(source: TinyLake, tmp_path: Path) -> None:
+    warehouse, lake = DuckDBWarehouse(tmp_path / "w", 0), LocalLake(str(source.folder))
+    for day in (2, 3, 4):
+        source.write(event_file(f"2018-11-0{day}"), b"\n".join([cases.OTHER_DAY, b"{", b"x"]))
+        run_table(warehouse, lake, "staging_events", max_errors=3)
+    loaded = rows_of(tmp_path / "w", "staging.staging_events")
+    run_table(warehouse, lake, "staging_events", full_refresh=True, max_errors=3)
+    assert rows_of(tmp_path / "w", "staging.staging_events") == loaded
+    assert len(loaded) == 5
+
+
 # --- only in a folder
 
 
