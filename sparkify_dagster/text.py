@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterable, Sequence
 
-# What begins or ends a mark anywhere in a line, for markdown (with tables) or HTML.
-_MARK = re.compile(r"[\\`*~|\[\]<>&]|(?<![^\W_])_|_(?![^\W_])")
+# What begins or ends a mark anywhere in a line, for markdown (with tables) or HTML. An address is
+# one in GitHub's: it would take up the references behind it as they are written.
+_MARK = re.compile(r"[\\`*~|\[\]<>&@]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=www)\.", re.IGNORECASE)
 
 
 def printable(text: str) -> str:

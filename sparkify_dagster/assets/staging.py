@@ -220,12 +220,13 @@ def _warning(name: str, fails: bool, text: str, **metadata: Any) -> dg.AssetChec
 
 def _say_bad_files(bad: Mapping[str, str]) -> str:
     lines = [line for reason in bad.values() for line in reason.splitlines()]
-    return "\n".join(
+    return "\n\n".join(
         [
-            f"{len(bad)} file(s) left out. What was loaded before of their days, or of these "
-            "songs, stays until the table is built anew. Correct the files: each is read again "
-            "when it changes. staging.rejected_files has all, staging.rejected_lines their lines.",
+            f"{len(bad)} file(s) left out:",
             *map(markdown, lines[:SHOWN_LINES]),
+            "What was loaded before of their days, or of these songs, stays until the table is "
+            "built anew. Correct the files: each is read again when it changes. "
+            "staging.rejected_files has all, staging.rejected_lines their lines.",
         ]
     )
 
@@ -262,11 +263,10 @@ def _usual(
 def _volume(
     rows: Mapping[dt.date, int], unusual: set[dt.date], renderer: "Renderer"
 ) -> dg.MetadataValue:
-    since = min(unusual) - dt.timedelta(weeks=COMPARED_WEEKS)
     shown = [
         {"day": f"{day}", "events": count, "kind": "unusual" if day in unusual else "usual"}
         for day, count in rows.items()
-        if day >= since
+        if min(unusual) - day <= dt.timedelta(weeks=COMPARED_WEEKS)
     ]
     picture = renderer.png(volume_chart(shown))
     return dg.MetadataValue.md(f"![Events a day](data:image/png;base64,{picture()})")

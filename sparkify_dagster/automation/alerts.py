@@ -6,6 +6,7 @@ import re
 import time
 import urllib.error
 import urllib.request
+from html import unescape
 from typing import Any
 
 import dagster as dg
@@ -87,7 +88,8 @@ def failed_check_lines(instance: dg.DagsterInstance, run_id: str) -> list[str]:
     return [
         _shortened(
             f"{check.asset_key.to_user_string()}: check {check.check_name} failed. "
-            f"{' '.join((check.description or '').splitlines())}".rstrip()
+            # Written for the UI, which reads markdown.
+            f"{' '.join(unescape(check.description or '').split())}".rstrip()
         )
         for check in found
         if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR

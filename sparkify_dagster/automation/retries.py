@@ -1,6 +1,8 @@
 """The sensor that asks again for what failed for a transient reason: a lock, a lost connection."""
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import dagster as dg
 
@@ -56,6 +58,15 @@ def decide(latest: dg.RunRecord, now: float) -> dg.RunRequest | dg.SkipReason:
         return dg.SkipReason(f"Run {run.run_id} is asked for again in {left:.0f} s.")
     return dg.RunRequest(
         run_key=f"retry-{run.run_id}",
-        run_config=run.run_config,
+        run_config=_unconfirmed(run.run_config),
         tags={ATTEMPT_TAG: str(attempt + 1), RETRIED_TAG: run.run_id},
     )
+
+
+def _unconfirmed(config: Any) -> Any:
+    """Return a run config that confirms no removals: the lake may lack more by now."""
+    if not isinstance(config, Mapping):
+        return config
+    return {
+        name: _unconfirmed(value) for name, value in config.items() if name != "accept_removals"
+    }

@@ -81,19 +81,21 @@ def unusual_days(rows: Mapping[dt.date, int], loaded: Collection[dt.date]) -> li
     """
     if not rows:
         return []
-    since = max(rows) - WATCHED
+    newest = max(rows)
+    by_number = {day.toordinal(): count for day, count in rows.items()}
     return [
         Unusual(day, count, usual, len(history))
         for day, count in rows.items()
-        if (day > since or day in loaded)
-        and len(history := _history(rows, day)) >= LEAST_WEEKS
+        if (newest - day < WATCHED or day in loaded)
+        and len(history := _history(by_number, day)) >= LEAST_WEEKS
         and abs(count - (usual := median(history))) > _tolerance(history, usual)
     ]
 
 
-def _history(rows: Mapping[dt.date, int], day: dt.date) -> list[int]:
-    weeks = (day - dt.timedelta(weeks=back) for back in range(1, COMPARED_WEEKS + 1))
-    return [rows[week] for week in weeks if week in rows]
+def _history(by_number: Mapping[int, int], day: dt.date) -> list[int]:
+    # By numbers, as there are no dates before the year 1.
+    weeks = (day.toordinal() - 7 * back for back in range(1, COMPARED_WEEKS + 1))
+    return [by_number[week] for week in weeks if week in by_number]
 
 
 def _tolerance(history: list[int], usual: float) -> float:

@@ -178,7 +178,8 @@ def describe(removal: Removal) -> str:
     """Return what has gone in words; empty where nothing has."""
     parts = []
     if removal.gone:
-        parts.append(f"Gone: {_named(removal.gone)}.")
+        in_order = sorted(removal.gone, key=lambda unit: unit.name)
+        parts.append(f"Gone: {_named(in_order)}.")
     if removal.shrunk:
         most = sorted(removal.shrunk, key=lambda one: -one[1])
         parts.append(f"With fewer rows: {_named(unit for unit, _ in most)}.")

@@ -119,7 +119,9 @@ def test_bad_line_stops_the_run_and_names_the_place(
     day.write_text("\n".join(lines))
     result = run_command(*SPARKIFY, "run", SPARKIFY_LAKE=str(lake))
     assert result.returncode == 1
-    assert f"{day.relative_to(lake)}, line 5, column ts: milliseconds since 1970" in result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
+    reason = result.stderr.splitlines()[-1]
+    assert f"{day.relative_to(lake)}, line 5, column ts: milliseconds since 1970" in reason
     assert "Not built: staging_events" in result.stdout
 
 

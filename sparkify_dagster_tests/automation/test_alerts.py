@@ -11,9 +11,10 @@ import pytest
 
 from sparkify_dagster.automation import alerts
 from sparkify_dagster.automation.alerts import AlertError, alert_sensors, post
-from sparkify_dagster.definitions import defs
+from sparkify_dagster.definitions import build_defs, defs
 from sparkify_dagster.settings import SettingError, load_settings
 from sparkify_dagster.warehouse.base import BadLine, LoadError
+from sparkify_dagster_tests.support.tiny_lake import TinyLake, event, song
 
 SECRET = "T0-very-secret"
 
@@ -250,6 +251,28 @@ def test_the_first_bad_line_is_named(failures: Failures, webhook: Webhook) -> No
     [line] = [line for line in body["text"].splitlines() if line.startswith("staging_events: ")]
     assert "2018-11-02-events.json, line 7, column ts: no (value '![x] (http://x)\\x1b')" in line
     assert "line 8" not in line
+
+
+def test_the_first_bad_line_of_a_file_left_out_is_named(
+    failures: Failures, webhook: Webhook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = TinyLake(tmp_path / "lake")
+    lake.write_songs("A/A/A/TR1", [song()])
+    lake.write_events("2018-11-01", [event()])
+    lake.write_events("2018-11-02", [event(status="a|*b* <b> ![x](http://x)"), event(status="no")])
+    monkeypatch.setenv("SPARKIFY_LAKE", str(lake.folder))
+    monkeypatch.setenv("SPARKIFY_DUCKDB_PATH", str(tmp_path / "sparkify.duckdb"))
+    monkeypatch.setenv("SPARKIFY_BAD_FILES", "skip")
+    job = build_defs(load_settings()).resolve_job_def("sparkify_etl")
+    assert job.execute_in_process(instance=failures.instance).success
+    failures.tick()
+    ((_, _, body),) = webhook.received
+    named = (
+        "staging_events: check all_files_loaded failed. 1 file(s) left out: "
+        "log_data/2018/11/2018-11-02-events.json, line 1, column status: whole number expected "
+        "(value 'a|*b* &lt;b&gt; ![x] (http://x)') "
+    )
+    assert [line for line in body["text"].splitlines() if line.startswith(named)]
 
 
 def test_a_webhook_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:

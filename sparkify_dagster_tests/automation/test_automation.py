@@ -250,6 +250,14 @@ def test_song_files_new_changed_and_removed_are_seen(root: Path) -> None:
     assert "No change" in ticks.skip_reason()
 
 
+def test_a_name_that_a_sensor_tells_is_escaped(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sensors, "SONGS_PER_TICK", 1)
+    for name in ("A/TR\n12:00 all is well\x1b[2J.json", "B/TRB.json"):
+        put_song(root, name)
+    said = Ticks(new_song_files).skip_reason()
+    assert said.endswith(r"up to song_data/A/TR\n12:00 all is well\x1b[2J.json.")
+
+
 def test_a_renamed_song_file_and_two_that_swap_are_seen(root: Path) -> None:
     one, two = (
         put_song(root, f"A/A/A/{name}.json", mtime=SECOND + at)

@@ -42,9 +42,11 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TinyLake:
     return lake
 
 
-def _run(instance: dg.DagsterInstance, **tags: str) -> bool:
+def _run(instance: dg.DagsterInstance, config: object = None, **tags: str) -> bool:
     job = build_defs(load_settings()).resolve_job_def("sparkify_etl")
-    return job.execute_in_process(instance=instance, tags=tags, raise_on_error=False).success
+    return job.execute_in_process(
+        instance=instance, run_config=config, tags=tags, raise_on_error=False
+    ).success
 
 
 def _latest(instance: dg.DagsterInstance) -> dg.RunRecord:
@@ -75,6 +77,15 @@ def test_a_lock_is_asked_for_again_with_growing_pauses(lake: TinyLake, tmp_path:
         assert "the last of 3 further tries" in _reason(decide(_latest(instance), 1e12))
         assert len(keys) == len(PAUSES)
     assert sorted(PAUSES) == list(PAUSES)
+
+
+def test_removals_are_not_confirmed_again(lake: TinyLake, tmp_path: Path) -> None:
+    config = {"ops": {"staging_events": {"config": {"accept_removals": True, "days": ""}}}}
+    with dg.DagsterInstance.ephemeral() as instance, held_by_another(tmp_path / "w.duckdb"):
+        assert not _run(instance, config)
+        request = decide(_latest(instance), 1e12)
+    assert isinstance(request, dg.RunRequest)
+    assert request.run_config == {"ops": {"staging_events": {"config": {"days": ""}}}}
 
 
 def test_an_error_in_data_is_not_asked_for_again(lake: TinyLake) -> None:

@@ -66,6 +66,28 @@ def test_doubled_users_are_named_and_a_full_refresh_of_users_helps(warehouse: Pa
         assert _run(instance, users={"full_refresh": True}).success
 
 
+def test_a_lake_at_the_ends_of_time_is_loaded_and_warned_of(warehouse: Path) -> None:
+    lake = TinyLake(warehouse.parent / "ends")
+    lake.write_songs("A/A/A/TR1", [song()])
+    lake.write_events("0001-01-01", [event(sessionId=1, ts=-62_135_596_800_000)])
+    lake.write_events("2018-11-02", [event(sessionId=2, ts=1_541_105_830)])  # seconds
+    lake.write_events("9999-12-31", [event(sessionId=3, ts=253_402_300_799_999)])
+    lake.write("log_data/2018/11/2018-11-31-events.json", b"{}")
+    lake.write("sample.json", b'{"start": "0001-01-01", "end": "9999-12-31"}')
+    warnings = {}
+    with pytest.MonkeyPatch.context() as patch, dg.DagsterInstance.ephemeral() as instance:
+        patch.setenv("SPARKIFY_LAKE", str(lake.folder))
+        patch.setenv("SPARKIFY_DUCKDB_PATH", str(warehouse.parent / "ends.duckdb"))
+        for found in _run(instance).get_asset_check_evaluations():
+            if not found.passed:
+                warnings[found.check_name] = found
+    assert warnings.keys() == {"event_of_its_day", "known_names"}
+    shown = str(warnings["event_of_its_day"].metadata["first_found"].value)
+    assert shown.splitlines()[2:] == ["| 2018-11-02 | 2 | 0 | 1970-01-18 20:05:05.830000 |"]
+    assert warnings["known_names"].metadata["names_not_taken"].value == 1
+    assert "2018-11-31-events.json" in str(warnings["known_names"].description)
+
+
 CASES = [
     (
         "users.key_not_null",

@@ -253,6 +253,16 @@ def test_listings_are_read_page_by_page(server):
     assert server.count("LIST") == 5
 
 
+def test_a_key_with_a_line_break_is_read_and_shown_escaped(server):
+    name = "song_data/A/TR\n12:00 all is well\x1b[2J.json"
+    server.objects[name] = b"{}"
+    lake = S3Lake("s3://lake")
+    files = lake.list_songs()
+    assert read_all(lake, files) == [(name, b"{}")]
+    del server.objects[name]
+    assert r"TR\n12:00 all is well\x1b[2J.json" in error_of(lambda: read_all(lake, files))
+
+
 def test_version_is_the_etag_and_fingerprint_reads_nothing(server):
     server.objects[DAY] = EVENTS
     lake = S3Lake("s3://lake")

@@ -2,7 +2,11 @@
 
 import datetime as dt
 import json
+import os
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,12 +14,22 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from sparkify_dagster.automation.schedules import build_nightly
+from sparkify_dagster.automation.sensors import build_lake_sensors
 from sparkify_dagster.lake.local import LocalLake
 from sparkify_dagster.loading.removals import EVERYTHING, RemovalRefused
 from sparkify_dagster.loading.staging import StagingResult, load_events, load_songs
+from sparkify_dagster.resources import LakeResource
+from sparkify_dagster.settings import load_settings
 from sparkify_dagster.warehouse.duckdb.engine import DuckDBWarehouse
+from sparkify_dagster_tests.conftest import REPOSITORY
 from sparkify_dagster_tests.support.loads import rows_of
+from sparkify_dagster_tests.support.redshift_stage import Stage, change, s3_url, stage
+from sparkify_dagster_tests.support.redshift_stage import events as events_step
+from sparkify_dagster_tests.support.redshift_stage import songs as songs_step
 from sparkify_dagster_tests.support.tiny_lake import TinyLake, event, event_file, song
+
+__all__ = ["s3_url", "stage"]  # fixtures
 
 DAYS = [dt.date(2018, 11, 1) + dt.timedelta(number) for number in range(20)]
 
@@ -230,3 +244,62 @@ def test_the_job_stops_and_goes_on_when_it_is_confirmed(
     numbers = {name: value.value for name, value in removed.metadata.items()}
     assert numbers == {"files_removed": 5, "rows_removed": 100, "rows_before": 400}
     assert "2018-11-01 to 2018-11-05" in str(removed.description)
+
+
+def test_what_runs_by_itself_never_confirms(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPARKIFY_LAKE", str(platform.source.folder))
+    remove_days(19)(platform.source)
+    remove_songs(39)(platform.source)
+    with dg.DagsterInstance.ephemeral() as instance:
+        for sensor in build_lake_sensors(load_settings()):
+            context = dg.build_sensor_context(instance, resources={"lake": LakeResource()})
+            (request,) = sensor.evaluate_tick(context).run_requests or ()
+            assert request.run_config == {}
+        context = dg.build_schedule_context(instance, scheduled_execution_time=dt.datetime.now())
+        (request,) = build_nightly(load_settings()).evaluate_tick(context).run_requests or ()
+        assert request.run_config == {}
+
+
+def test_sparkify_run_on_redshift_stops_until_removals_are_accepted(
+    stage: Stage, tmp_path: Path
+) -> None:
+    source = make_lake(tmp_path / "lake")
+    stage.bucket.put_folder(source.folder)
+    for step in (events_step, songs_step):
+        change(stage.warehouse(), step(stage.lake))
+    for day in DAYS[:5]:
+        stage.bucket.remove(event_file(day.isoformat()))
+    for number in range(39):
+        stage.bucket.remove(f"song_data/A/A/A/TR{number}.json")
+
+    def sparkify(*words: str) -> tuple[int, str]:
+        result = subprocess.run(
+            [sys.executable, "-c", "from sparkify_dagster.cli import main; main()", *words],
+            cwd=tmp_path,
+            env=os.environ
+            | stage.environment(DAGSTER_HOME=str(tmp_path), PYTHONPATH=str(REPOSITORY)),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return result.returncode, result.stdout + result.stderr
+
+    def rows() -> tuple[int, int]:
+        events, songs = "staging.staging_events", "staging.staging_songs"
+        return len(stage.rows(events)), len(stage.rows(songs))
+
+    code, said = sparkify("run")
+    assert code == 1
+    assert re.search(
+        r"staging_events: this run would take out 5 of 20 days and 100 of 400 rows, .*; nothing "
+        r"was changed\. Gone: 2018-11-01 to 2018-11-05 \(log_data/2018/11/2018-11-01-events\.json, "
+        r".* and 2 more\)\..* confirm it with `sparkify run --accept-removals`",
+        said,
+    )
+    assert re.search(r"staging_songs: .* 39 of 40 files .*Gone: song_data/A/A/A/TR0\.json, ", said)
+    assert rows() == (400, 40)
+    code, said = sparkify("run", "--accept-removals")
+    assert code == 0, said
+    assert rows() == (300, 1)

@@ -4,6 +4,7 @@ Plain Python, one record after the other: slow but plainly Redshift's rules.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,9 +27,21 @@ def _no_constant(word: str) -> None:
     raise ValueError(f"{word} is no JSON")
 
 
+def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key appears twice")
+    return found
+
+
 _DECODER = json.JSONDecoder(
-    parse_float=Number, parse_int=Number, parse_constant=_no_constant, strict=False
+    parse_float=Number,
+    parse_int=Number,
+    parse_constant=_no_constant,
+    object_pairs_hook=_no_key_twice,
 )
+# What may follow a value: another, or the next line.
+_FOLLOWS = re.compile(r"[ \t\r]*(?=[\n{\[]|\Z)")
 
 
 @dataclass
@@ -83,6 +96,8 @@ def _records(text: str) -> Iterator[_Record]:
             return
         try:
             value, after = _DECODER.raw_decode(text, position)
+            if not _FOLLOWS.match(text, after):
+                raise ValueError("something else follows on the line")
         except (ValueError, RecursionError):
             value, after = None, text.find("\n", position)
             after = end if after < 0 else after

@@ -6,6 +6,7 @@ conversion parameters. Wording that AWS does not document is near to what users 
 """
 
 import json
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -77,6 +78,8 @@ def _integer(text: str, column: TableColumn) -> str:
 def _float(text: str, _column: TableColumn) -> str:
     if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text):
         raise FieldError(1208, "Invalid float format or data")
+    if not math.isfinite(float(text)):
+        raise FieldError(1222, "Overflow, Type: Double")
     return text
 
 
@@ -124,10 +127,10 @@ _EPOCH = datetime(1970, 1, 1)
 
 
 def _epoch(text: str, micros: int) -> str:
-    if not re.fullmatch(r"-?\d+(\.\d+)?", text):
+    if not re.fullmatch(r"-?\d+", text):
         raise FieldError(1206, "Invalid timestamp format or value [epoch]")
     try:
-        moment = _EPOCH + timedelta(microseconds=int(Decimal(text) * micros))
+        moment = _EPOCH + timedelta(microseconds=int(text) * micros)
     except OverflowError:
         raise FieldError(1206, "Invalid timestamp - value out of range") from None
     return moment.isoformat(" ")
@@ -182,6 +185,8 @@ def _number_as_text(value: Number) -> str:
 
 
 def _character(value: Any, column: TableColumn, copy: Copy) -> str | None:
+    if isinstance(value, list | dict):
+        raise FieldError(1216, "Invalid value for a text")
     text = _number_as_text(value) if isinstance(value, Number) else _as_text(value)
     text = _valid(text, copy)
     if "\0" in text:

@@ -281,6 +281,7 @@ MARKS = [
     "`code` ``` **bold** __bold__ _x_ ~~gone~~",
     "&lt;b&gt; &#60; &copy;",
     "snake_case_name",
+    "http://127.0.0.1:9/x>|www.x.example&lt;WWW.x|_a@b.example_ ftp://x<",
     "a\nb\r\nc\u2028d",
     json.dumps({"a": [1]}),
 ]

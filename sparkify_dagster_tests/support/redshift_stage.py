@@ -49,7 +49,7 @@ class Bucket:
         self._backend.put_object(BUCKET, f"in/put/{name}", content)
 
     def put_folder(self, folder: Path) -> None:
-        for path in sorted(folder.rglob("*.*")):
+        for path in sorted(folder.rglob("*")):
             if path.is_file():
                 self.put(path.relative_to(folder).as_posix(), path.read_bytes())
 

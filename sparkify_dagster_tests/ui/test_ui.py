@@ -12,7 +12,9 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -22,6 +24,7 @@ from sparkify_dagster.sample import SampleSpec, write_sample_lake
 from sparkify_dagster.tables import TABLES
 from sparkify_dagster_tests.conftest import REPOSITORY
 from sparkify_dagster_tests.support.dagster_dev import Server, dagster_dev
+from sparkify_dagster_tests.support.tiny_lake import TinyLake, event, song
 
 pytestmark = pytest.mark.browser
 playwright = pytest.importorskip("playwright.sync_api")
@@ -310,3 +313,105 @@ def test_report_opens(page: Any, filled: Server) -> None:
     page.get_by_role("heading", name="Listening report").wait_for()
     assert page.locator("svg").count() > 5
     _picture(page, "report.png")
+
+
+@pytest.fixture
+def listener() -> Iterator[tuple[str, list[str]]]:
+    """A server that notes what it is asked for."""
+    asked: list[str] = []
+
+    class Notes(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Notes) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", asked
+        server.shutdown()
+
+
+def _hostile_texts(address: str) -> list[str]:
+    """Return as many as a preview has rows."""
+    return [
+        f"![x]({address}/markdown)",
+        f"<img src={address}/image>",
+        f"<script>fetch('{address}/script')</script>",
+        f"a\\|![x]({address}/cell)|",
+        f"{address}/address<b> www.x.example&lt;_a@b.example_ **bold** `code`",
+    ]
+
+
+def _shown_markdown(page: Any) -> str:
+    """Open all that is shown in a dialog on this page; return the text of it."""
+    buttons = page.get_by_text("[Show Markdown]")
+    buttons.first.wait_for()
+    found = ""
+    for number in range(buttons.count()):
+        buttons.nth(number).click()
+        dialog = page.get_by_role("dialog")
+        dialog.locator("table, pre, img").first.wait_for()
+        found += dialog.inner_text()
+        dialog.get_by_role("button", name="Close").click()
+        dialog.wait_for(state="hidden")
+    return found
+
+
+def test_a_hostile_lake_is_shown_as_it_is_and_makes_no_browser_ask_for_anything(
+    page: Any, tmp_path: Path, listener: tuple[str, list[str]]
+) -> None:
+    address, asked = listener
+    texts = _hostile_texts(address)
+    lake = TinyLake(tmp_path / "lake")
+    for number, text in enumerate(texts):
+        found = song(song_id=f"S{number}", artist_id=f"A{number}", title=text, artist_name=text)
+        lake.write_songs(f"A/A/A/TR{number}", [found | {"artist_location": text}])
+    user = f"![]({address}/u)"
+    people = {"userId": user, "level": "gold", "firstName": texts[0], "location": texts[1]}
+    events = [
+        event(itemInSession=number, song=text, artist=text, userAgent=text, **people)
+        for number, text in enumerate(texts)
+    ]
+    lake.write_events("2018-11-01", [events[0] | {texts[3]: 1}, *events[1:]])
+    left_out = "![x](http:a)<img src=x>.json"
+    lake.write(f"log_data/2018/11/{left_out}", b"")
+    with dagster_dev(tmp_path / "ui", lake.folder) as server:
+        page.goto(_graph_address(server))
+        assert _materialize(page, server, "Materialize all") == "Success"
+        for asset in ("staging_events", "staging_songs", "songplays", "top_songs"):
+            page.goto(f"{server.address}/assets/{asset}?view=events")
+            shown = _shown_markdown(page)
+            assert [text for text in texts if text not in shown] == []
+            page.goto(f"{server.address}/assets/{asset}")
+            page.get_by_text("Row count").wait_for()
+            page.get_by_text("made from").wait_for()
+            page.goto(f"{server.address}/assets/{asset}?view=lineage")
+            page.locator("svg foreignObject").first.wait_for()
+        for check, text in (
+            ("known_keys", f"Ignored: {texts[3]}"),
+            ("known_names", f"Not taken: log_data/2018/11/{left_out}"),
+        ):
+            page.goto(f"{server.address}/assets/staging_events?view=checks")
+            page.get_by_text(check).first.click()
+            page.get_by_text(text).wait_for()
+        page.goto(f"{server.address}/assets/users?view=checks")
+        page.get_by_text("level_domain").first.click()
+        assert user in _shown_markdown(page)
+        page.goto((server.folder / "data" / "listening_report.html").as_uri())
+        page.evaluate("document.querySelectorAll('details').forEach(table => table.open = true)")
+        page.get_by_role("cell", name=texts[0], exact=True).first.wait_for()
+
+        lake.write_events("2018-11-02", [event(status=texts[3]), event(length=texts[1])])
+        assert _launch(page, server, "staging_events") == "Failure"
+        page.get_by_text(f"number expected (value '{texts[1]}')").first.wait_for()
+        page.get_by_text("View full message").first.click()
+        page.get_by_role("dialog").get_by_text("[Show Markdown]").click()
+        bad = page.get_by_role("dialog").last.get_by_role("row").filter(has_text="status")
+        assert texts[3] in bad.inner_text()
+    assert asked == []
+    page.goto(f"{address}/asked")
+    assert asked[0] == "/asked"

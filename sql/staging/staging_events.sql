@@ -292,6 +292,17 @@ WHERE RTRIM(gender, ' ') NOT IN ('F', 'M')
 ORDER BY file_day, session_id, item_in_session
 LIMIT 10;
 
+-- name: check_event_of_its_day
+SELECT
+    file_day,
+    session_id,
+    item_in_session,
+    ts
+FROM staging.staging_events
+WHERE CAST(ts AS DATE) <> file_day
+ORDER BY file_day, session_id, item_in_session
+LIMIT 10;
+
 -- name: check_event_once
 SELECT DISTINCT
     session_id,

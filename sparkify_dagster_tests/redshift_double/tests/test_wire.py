@@ -749,20 +749,32 @@ BAD = [
     ({"userId": 3000000000}, "user_id", 1222),
     ({"length": "x"}, "length", 1208),
     ({"ts": "1541105830796.0"}, "ts", 1207),
+    ({"length": 10**400}, "length", 1222),
+    ({"firstName": ["Anna"]}, "first_name", 1216),
+    ({"firstName": {"a": 1}}, "first_name", 1216),
+]
+# Of what follows an object AWS says no more than that a file is a set of objects or arrays.
+MALFORMED = [
+    '{"userId": 1',
+    json.dumps(GOOD[0]) + "}",
+    json.dumps(GOOD[0]) + " more",
+    json.dumps(GOOD[0])[:-1] + ', "userId": "8"}',
+    json.dumps(GOOD[0]).replace("Anna", "A\tna"),
 ]
 
 
 def test_each_kind_of_bad_field_has_its_code(s3: Any, paths: str, loader: Any) -> None:
     lines = [json.dumps({**GOOD[0], **change}) for change, _, _ in BAD]
-    lines += ['{"userId": 1', json.dumps(GOOD[0])]
+    lines += [*MALFORMED, json.dumps(GOOD[0])]
     url = put(s3, "log/1.json", "\n".join(lines))
     run(loader, copy(url, paths, "MAXERROR 100"))
     assert [(line, name, code) for _, line, name, _, code in errors(loader)] == [
         *((number, name, code) for number, (_, name, code) in enumerate(BAD, 1)),
-        (len(BAD) + 1, "", 1216),
+        *((len(BAD) + number, "", 1216) for number, _ in enumerate(MALFORMED, 1)),
     ]
     assert rows(loader, "SELECT pg_last_copy_count()") == [(1,)]
-    assert b"9 record(s) could not be loaded" in loader.notices[-1][b"M"]
+    count = len(BAD) + len(MALFORMED)
+    assert b"%d record(s) could not be loaded" % count in loader.notices[-1][b"M"]
 
 
 def test_maxerror_counts_up_to_but_not_the_limit(s3: Any, paths: str, loader: Any) -> None:
@@ -866,6 +878,15 @@ def test_conversion_options(s3: Any, connect: Connect) -> None:
         ("naï", None, Decimal("218.93"), stamp),
         ("naï", None, Decimal("218.94"), stamp),
     ]
+
+
+def test_epochs_are_whole_numbers(s3: Any, connect: Connect) -> None:
+    connection = connect(autocommit=True)
+    run(connection, "CREATE TABLE t (a TIMESTAMP)")
+    source = put(s3, "epochs", '{"a": 1541105830796.5}')
+    for option in ("TIMEFORMAT 'epochmillisecs'", "TIMEFORMAT 'epochsecs'"):
+        refused(lambda option=option: run(connection, copy(source, "auto", option, table="t")))
+    assert {code for *_, code in errors(connection)} == {1206}
 
 
 def test_invalid_bytes(s3: Any, connect: Connect) -> None:
