@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from sparkify_dagster.loading.findings import Findings, find, remedy
+from sparkify_dagster.loading.findings import Findings, find, look, remedy
 from sparkify_dagster.loading.ledger import (
     EVERY_DAY,
     Span,
@@ -42,14 +42,7 @@ def query_numbers(session: Session, table: Table, along_with_load: bool) -> Numb
     checks run along with that load; run on their own, they look at all of it.
     """
     span = _changed_days(session, TABLES[table.changed_days]) if along_with_load else EVERY_DAY
-    whole = span is EVERY_DAY
-    (found,) = session.query(
-        f"{table.file}/check",
-        first_day=span.first_day,
-        last_day=span.last_day,
-        least_rows=int(whole),
-    )
-    return Numbers({name: int(value or 0) for name, value in found.items()}, whole)
+    return Numbers(look(session, table, span), whole_table=span is EVERY_DAY)
 
 
 def _changed_days(session: Session, table: Table) -> Span:

@@ -17,8 +17,17 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from sparkify_dagster.infra import options, redshift
 from sparkify_dagster.infra.envfile import write_env
-from sparkify_dagster.infra.errors import InfraError, explain
 from sparkify_dagster.infra.stack import AS_BEFORE, Stack, change_lines, refuse_data_loss
+
+# AWS's errors by code, botocore's own by name: the first that fits says what helps.
+_REMEDIES = (
+    (r"Credential|SSO|Token|AuthFailure|Signature|RequestExpired|UnrecognizedClient|Profile",
+     "AWS does not accept or find a sign-in: aws sso login, or check AWS_PROFILE and the keys"),
+    (r"Region", "no usable AWS region: give --region or set AWS_REGION"),
+    (r"Throttling|RequestLimitExceeded|TooManyRequests", "AWS throttles: wait a minute, run again"),
+    (r"AccessDenied|Unauthorized", "AWS refuses {right}: ask for that right, then run again"),
+    (r"AlreadyExists|Conflict", "AWS refuses {right}: of this name there is one, give another"),
+)  # fmt: skip
 
 _name = click.option("--name", default="sparkify", show_default=True, help="Name of all of it.")
 _region = click.option("--region", envvar="AWS_REGION", help="[env AWS_REGION, or the profile's]")
@@ -69,20 +78,16 @@ def up(name: str, region: str | None, env_file: str, **given: Any) -> None:
             limit = int(values["UsageLimit"])
             redshift.set_usage_limit(clients("redshift-serverless"), workgroup, limit)
         env = {key: outputs[key].rstrip("/") for key in outputs if key.isupper()}
-        env["REDSHIFT_SECRET_ARN"] = redshift.secret_arn(
-            clients, values["Provisioned"] == "false", name
-        )
-        try:
-            changed = write_env(Path(env_file), env)
-        except OSError as error:
-            raise InfraError(f"all is up, but {env_file} cannot be written: {error}") from error
-    click.echo(f"{env_file}: {'written' if changed else 'unchanged'}, without a password")
-    for key, value in env.items():
-        click.echo(f"  {key}={value}")
-    if env["REDSHIFT_SECRET_ARN"] not in Path(env_file).read_text(encoding="utf-8"):
-        click.echo(
-            "but the REDSHIFT_SECRET_ARN that is there is yours and stays; above: the admin's"
-        )
+        secret = redshift.secret_arn(clients, values["Provisioned"] == "false", name)
+    try:
+        text = write_env(Path(env_file), env | {"REDSHIFT_SECRET_ARN": secret})
+    except OSError as error:
+        told = f"all is up, but {env_file} cannot be written: {error}"
+        raise click.ClickException(told) from error
+    shown = "\n".join(f"  {key}={value}" for key, value in env.items())
+    click.echo(f"{env_file} has, without a password:\n{shown}\n  REDSHIFT_SECRET_ARN={secret}")
+    if secret not in text:
+        click.echo("but the REDSHIFT_SECRET_ARN that was there is yours and stays")
 
 
 @command.command()
@@ -118,7 +123,7 @@ def down(name: str, region: str | None, confirm: str | None, final_snapshot: str
     with _stack(name, region) as (stack, clients):
         found = stack.settled()
         if found.get("EnableTerminationProtection"):
-            raise InfraError(
+            raise click.ClickException(
                 f"{name} is protected from deletion. If it is to go: aws cloudformation update-"
                 f"termination-protection --no-enable-termination-protection --stack-name {name}"
             )
@@ -135,7 +140,7 @@ def down(name: str, region: str | None, confirm: str | None, final_snapshot: str
             return
         typed = click.prompt(f"Type {name} to delete") if confirm is None else confirm
         if typed != name:
-            raise InfraError(f"{typed!r} is not {name!r}: nothing was deleted")
+            raise click.ClickException(f"{typed!r} is not {name!r}: nothing was deleted")
         if kept and final_snapshot:
             redshift.make_snapshot(clients, "Namespace" in holders, name, final_snapshot)
         if "Workgroup" in resources and (workgroup := _outputs(found).get("WorkgroupArn")):
@@ -168,11 +173,23 @@ def _stack(name: str, region: str | None) -> Iterator[tuple[Stack, redshift.Clie
         session = boto3.session.Session(region_name=region)
         tries = Config(retries={"mode": "standard", "total_max_attempts": 10})
         clients = cache(lambda service: session.client(service, config=tries))
-        yield Stack(clients("cloudformation"), name, click.echo), clients
+        yield Stack(clients("cloudformation"), name), clients
     except (BotoCoreError, ClientError) as error:
-        raise InfraError(explain(error)) from None
+        raise click.ClickException(_explain(error)) from None
     except KeyboardInterrupt:
-        raise InfraError("interrupted; AWS works on: run the same command again") from None
+        raise click.ClickException(
+            "interrupted; AWS works on: run the same command again"
+        ) from None
+
+
+def _explain(error: Any) -> str:
+    """Return one line for an error of botocore: what failed, which right it was, the remedy."""
+    code = getattr(error, "response", {}).get("Error", {}).get("Code")
+    kind, text = code or type(error).__name__, " ".join(str(error).split())
+    named = re.search(r"not authorized to perform:? ([\w-]+:\w+)", text)
+    right = named[1] if named else getattr(error, "operation_name", "this")
+    remedies = [remedy for pattern, remedy in _REMEDIES if re.search(pattern, kind)]
+    return f"{remedies[0].format(right=right)}. ({text})" if remedies else text
 
 
 def _bring_up(
@@ -206,7 +223,9 @@ def _outputs(stack: dict[str, Any]) -> dict[str, str]:
 
 def _ask_for_snapshot(name: str, confirm: str | None) -> str:
     if confirm is not None:
-        raise InfraError("with --confirm, give --final-snapshot SNAPSHOT or --no-final-snapshot")
+        raise click.ClickException(
+            "with --confirm, give --final-snapshot SNAPSHOT or --no-final-snapshot"
+        )
     if not click.confirm("Keep the data in a final snapshot?", default=True):
         return ""
     proposed = f"{name}-final-{datetime.now(UTC):%Y%m%d-%H%M%S}"

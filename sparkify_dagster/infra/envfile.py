@@ -25,10 +25,10 @@ def merged(text: str, values: dict[str, str]) -> str:
     return "\n".join([*lines, *(f"{key}={value}" for key, value in left.items())]) + "\n"
 
 
-def write_env(path: Path, values: dict[str, str]) -> bool:
+def write_env(path: Path, values: dict[str, str]) -> str:
     """Set `values` in the file, atomically; a new one is readable by its owner only.
 
-    Returns whether anything changed. Raises OSError where the file cannot be written.
+    Returns what the file holds then. Raises OSError where it cannot be written.
     """
     old = path.read_text(encoding="utf-8") if path.exists() else ""
     if (new := merged(old, values)) != old:
@@ -38,4 +38,4 @@ def write_env(path: Path, values: dict[str, str]) -> bool:
         if path.exists():
             shutil.copymode(path, fresh)
         fresh.replace(path)
-    return new != old
+    return new

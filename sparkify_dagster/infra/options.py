@@ -8,8 +8,7 @@ from string import Template
 from typing import Any
 
 import yaml
-
-from sparkify_dagster.infra.errors import InfraError
+from click import ClickException
 
 FOLDER = files("sparkify_dagster.infra")
 TEMPLATE = (FOLDER / "cloudformation.yaml").read_text(encoding="utf-8")
@@ -28,7 +27,7 @@ def parameters(name: str, given: Mapping[str, Any], before: Mapping[str, str]) -
     """Return the parameters but the VpcId: as given, else as `before`, else by default.
 
     `given` has None for what was not given, `before` what the stack has, if there is one. Raises
-    InfraError where a value is missing or malformed.
+    ClickException where a value is missing or malformed.
     """
     values = {key: str(one["Default"]) for key, one in described().items()} | dict(before)
     for key in values:
@@ -41,22 +40,22 @@ def parameters(name: str, given: Mapping[str, Any], before: Mapping[str, str]) -
         manifests = manifests or f"s3://{before['ManifestBucket']}/{before['ManifestPrefix']}"
     base, most = values["BaseRpu"], values["MaxRpu"]
     if any(rpu != "4" and int(rpu) % 8 for rpu in (base, most)) or int(most) < int(base):
-        raise InfraError(f"--base-rpu {base}, --max-rpu {most}: 4 or multiples of 8, rising")
+        raise ClickException(f"--base-rpu {base}, --max-rpu {most}: 4 or multiples of 8, rising")
     return values | places(lake, manifests) | {"Name": name}
 
 
 def places(lake: str | None, manifests: str | None) -> dict[str, str]:
     """Return bucket and prefix of lake and manifests (`manifests/` in the lake by default).
 
-    Raises InfraError where one is malformed, or the manifests, which the host deletes, mix with it.
+    Raises ClickException where one is malformed, or the manifests, which the host deletes, mix with it.
     """
     if not lake:
-        raise InfraError("no lake: give --lake s3://bucket/prefix or set SPARKIFY_LAKE")
+        raise ClickException("no lake: give --lake s3://bucket/prefix or set SPARKIFY_LAKE")
     bucket, prefix = _parse_s3(lake, "--lake")
     other, below = _parse_s3(manifests or f"{lake.rstrip('/')}/manifests", "--manifest-prefix")
     data = [prefix + key for key in _DATA] if other == bucket else []
     if not below or any(key.startswith(below) or below.startswith(key) for key in data):
-        raise InfraError(
+        raise ClickException(
             f"--manifest-prefix: s3://{other}/{below} is a whole bucket, holds the lake's data or "
             "lies in it, and the host deletes manifests: give a prefix of its own"
         )
@@ -68,7 +67,7 @@ def _parse_s3(url: str, option: str) -> tuple[str, str]:
     # What is a wildcard in a policy would widen rights.
     match = re.fullmatch(r"s3://([a-z0-9.-]{3,63})(?:/([^*?$\s\"\\]*))?", url)
     if not match:
-        raise InfraError(f"{option}: {url!r} is no s3://bucket/prefix without blanks and * ? $")
+        raise ClickException(f"{option}: {url!r} is no s3://bucket/prefix without blanks and * ? $")
     prefix = (match[2] or "").strip("/")
     return match[1], f"{prefix}/" if prefix else ""
 
@@ -77,7 +76,7 @@ def find_vpc(ec2: Any, is_serverless: bool, subnet_ids: str) -> str:
     """Return the VPC of the subnets, or the default VPC where none are named.
 
     Serverless wants three subnets in three zones (in us-west-1 in two; Redshift Management Guide,
-    "Considerations when using Amazon Redshift Serverless"). Raises InfraError with what was found.
+    "Considerations when using Amazon Redshift Serverless"). Raises ClickException with what was found.
     """
     region, wanted = ec2.meta.region_name, subnet_ids.split(",") if subnet_ids else []
     by = {"Name": "subnet-id", "Values": wanted}  # an unknown one is then missing, not an error
@@ -86,9 +85,9 @@ def find_vpc(ec2: Any, is_serverless: bool, subnet_ids: str) -> str:
     vpcs, zones = ({one[key] for one in found} for key in ("VpcId", "AvailabilityZone"))
     listed = ", ".join(f"{one['SubnetId']} in {one['AvailabilityZone']}" for one in found) or "none"
     if len(vpcs) != 1 or len(found) < len(wanted):
-        raise InfraError(f"--subnet-id: name subnets of one VPC in {region}; found: {listed}")
+        raise ClickException(f"--subnet-id: name subnets of one VPC in {region}; found: {listed}")
     if is_serverless and (len(found) < 3 or len(zones) < (2 if region == "us-west-1" else 3)):
-        raise InfraError(
+        raise ClickException(
             f"Serverless wants three subnets in three zones; found: {listed}. Name others by "
             "--subnet-id, or take --provisioned"
         )

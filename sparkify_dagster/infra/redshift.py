@@ -4,8 +4,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from click import ClickException
+
 from sparkify_dagster.infra import stack
-from sparkify_dagster.infra.errors import InfraError, error_code
 
 Clients = Callable[[str], Any]  # botocore's client by the name of the service
 
@@ -39,28 +40,20 @@ def set_usage_limit(client: Any, workgroup_arn: str, amount: int | None) -> None
 
 
 def make_snapshot(clients: Clients, is_serverless: bool, name: str, snapshot: str) -> None:
-    """Make a snapshot and wait for it. InfraError where there is one of this name, or it fails."""
+    """Make a snapshot and wait for it; ClickException where it fails."""
     client = clients("redshift-serverless" if is_serverless else "redshift")
-    status = _snapshot_status(client, is_serverless, snapshot)
-    if status == "available":
-        raise InfraError(f"--final-snapshot: {snapshot} exists already: give another name")
-    if not status and is_serverless:
+    if is_serverless:
         client.create_snapshot(namespaceName=name, snapshotName=snapshot)
-    elif not status:
+    else:
         client.create_cluster_snapshot(ClusterIdentifier=name, SnapshotIdentifier=snapshot)
-    while (status := _snapshot_status(client, is_serverless, snapshot)) in ("", "creating"):
+    while (status := _snapshot_status(client, is_serverless, snapshot)) == "creating":
         time.sleep(stack.POLL_SECONDS)
     if status != "available":
-        raise InfraError(f"the snapshot {snapshot} is {status}: nothing was deleted")
+        raise ClickException(f"the snapshot {snapshot} is {status}: nothing was deleted")
 
 
 def _snapshot_status(client: Any, is_serverless: bool, snapshot: str) -> str:
-    try:
-        if is_serverless:
-            return str(client.get_snapshot(snapshotName=snapshot)["snapshot"]["status"]).lower()
-        found = client.describe_cluster_snapshots(SnapshotIdentifier=snapshot)["Snapshots"]
-        return str(found[0]["Status"]).lower()
-    except client.exceptions.ClientError as error:
-        if error_code(error) in ("ResourceNotFoundException", "ClusterSnapshotNotFound"):
-            return ""
-        raise
+    if is_serverless:
+        return str(client.get_snapshot(snapshotName=snapshot)["snapshot"]["status"]).lower()
+    found = client.describe_cluster_snapshots(SnapshotIdentifier=snapshot)["Snapshots"]
+    return str(found[0]["Status"]).lower()

@@ -3,13 +3,14 @@
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import partial
 from itertools import count
 from typing import Any
 
-from sparkify_dagster.infra.errors import InfraError
+import click
+from click import ClickException
+
 from sparkify_dagster.infra.options import TEMPLATE
 
 Change = dict[str, Any]
@@ -25,15 +26,16 @@ _WAYS_OUT = {
     "--stack-name {name}, then the same command again",
 }
 _CLEAR_UP = "remove the cause, clear up by `sparkify infra down --name {name}`, then run again"
+_BEING_MADE = ("CREATE_PENDING", "CREATE_IN_PROGRESS")
 _DETECTING = "DETECTION_IN_PROGRESS"
 _VERBS = {"Add": "make", "Modify": "change", "Remove": "delete", "True": "replace"}
 
 
 class Stack:
-    """One stack. `client` is botocore's of CloudFormation; `say` hears of every event."""
+    """One stack. `client` is botocore's of CloudFormation; every event is said."""
 
-    def __init__(self, client: Any, name: str, say: Callable[[str], object]) -> None:
-        self.client, self.name, self.say = client, name, say
+    def __init__(self, client: Any, name: str) -> None:
+        self.client, self.name = client, name
         self._change_set = {"StackName": name, "ChangeSetName": "sparkify-infra"}
         self._executed = False
 
@@ -49,24 +51,24 @@ class Stack:
     def settled(self) -> dict[str, Any]:
         """Return the stack once nothing is under way in it; empty where nothing is made."""
         if _is_busy(stack := self.describe()):
-            self.say(f"{self.name} is {stack['StackStatus']}: waiting for it")
-            self.follow(stack["StackId"])
+            click.echo(f"{self.name} is {stack['StackStatus']}: waiting for it")
+            self._follow(stack["StackId"])
             stack = self.describe()
         return stack if stack.get("StackStatus") != _REVIEW else {}
 
     def check(self, stack: Mapping[str, Any], *allowed: str) -> None:
-        """Raise InfraError with cause and way out where the stack has failed."""
+        """Raise ClickException with cause and way out where the stack has failed."""
         status = stack.get("StackStatus", _REVIEW)
         if status not in (*_FINE, _REVIEW, *allowed) and not _is_busy(stack):
             way_out = _WAYS_OUT.get(status, _CLEAR_UP).format(name=self.name)
             cause = self._first_failure(stack["StackId"])
-            raise InfraError(f"{self.name} is {status}: {cause}. To go on: {way_out}")
+            raise ClickException(f"{self.name} is {status}: {cause}. To go on: {way_out}")
 
     @contextmanager
     def proposal(self, values: Mapping[str, str]) -> Iterator[list[Change] | None]:
         """Give the changes that the values would make, None for no change at all.
 
-        Nothing is left behind unless `execute` is called meanwhile. InfraError where CloudFormation
+        Nothing is left behind unless `execute` is called meanwhile. ClickException where CloudFormation
         refuses values or template.
         """
         self._executed = False
@@ -87,10 +89,8 @@ class Stack:
             Capabilities=["CAPABILITY_NAMED_IAM"],
             Tags=[{"Key": "sparkify:project", "Value": self.name}],  # which resources inherit
         )
-        look = partial(self.client.describe_change_set, **self._change_set)
-        while (answer := look(IncludePropertyValues=True))["Status"].startswith("CREATE_") and (
-            answer["Status"] != "CREATE_COMPLETE"
-        ):
+        look = dict(self._change_set, IncludePropertyValues=True)
+        while (answer := self.client.describe_change_set(**look))["Status"] in _BEING_MADE:
             time.sleep(POLL_SECONDS)
         reason = answer.get("StatusReason", "")
         if answer["Status"] == "CREATE_COMPLETE":
@@ -101,7 +101,7 @@ class Stack:
         events = self.client.describe_events(**self._change_set).get("OperationEvents", [])
         found = [one for one in events if one.get("ValidationStatusReason")]
         causes = [f"{one['LogicalResourceId']}: {one['ValidationStatusReason']}" for one in found]
-        raise InfraError("; ".join([f"CloudFormation refuses this: {reason}", *causes]))
+        raise ClickException("; ".join([f"CloudFormation refuses this: {reason}", *causes]))
 
     def _delete_change_set(self) -> None:
         with suppress(self.client.exceptions.ChangeSetNotFoundException):
@@ -116,20 +116,26 @@ class Stack:
                 self.client.delete_stack(StackName=stack["StackId"])
 
     def execute(self) -> None:
-        """Carry the proposal out and follow it; InfraError where it failed and was rolled back."""
-        self._executed, token, stack_id = True, uuid.uuid4().hex, self.describe()["StackId"]
-        self.client.execute_change_set(**self._change_set, ClientRequestToken=token)
-        self.follow(stack_id, token)
-        self.check(self.describe(stack_id))
+        """Carry the proposal out and follow it.
+
+        Raises ClickException where it failed and was rolled back.
+        """
+        self._executed = True
+        self._carry_out(
+            self.client.execute_change_set, self.describe()["StackId"], self._change_set
+        )
 
     def delete(self, stack_id: str) -> None:
-        """Delete the stack and follow it to its end; InfraError where something stays."""
+        """Delete the stack and follow it to its end; ClickException where something stays."""
+        self._carry_out(self.client.delete_stack, stack_id, {"StackName": stack_id})
+
+    def _carry_out(self, call: Any, stack_id: str, what: dict[str, str]) -> None:
         token = uuid.uuid4().hex
-        self.client.delete_stack(StackName=stack_id, ClientRequestToken=token)
-        self.follow(stack_id, token)
+        call(**what, ClientRequestToken=token)
+        self._follow(stack_id, token)
         self.check(self.describe(stack_id))
 
-    def follow(self, stack_id: str, token: str = "") -> None:
+    def _follow(self, stack_id: str, token: str = "") -> None:
         """Say each event of the latest operation until it has ended.
 
         With `token`, of the one that was begun with it: AWS may show it a moment later only.
@@ -141,10 +147,10 @@ class Stack:
             is_over = not _is_busy(self.describe(stack_id)) and (events or polls >= _PATIENCE)
             events = self._operation(stack_id, token) if is_over else events
             for event in events[said:]:
-                self.say(_event_line(event))
-            said = len(events)
+                click.echo(_event_line(event))
             if is_over:
                 return
+            said = len(events)
             time.sleep(POLL_SECONDS)
 
     def _operation(self, stack_id: str, token: str = "") -> list[dict[str, Any]]:
@@ -180,14 +186,13 @@ class Stack:
         while (answer := look(StackDriftDetectionId=detection))["DetectionStatus"] == _DETECTING:
             time.sleep(POLL_SECONDS)
         lines = [answer["DetectionStatusReason"]] if "DetectionStatusReason" in answer else []
-        drifts = self.client.describe_stack_resource_drifts(
+        found = self.client.describe_stack_resource_drifts(
             StackName=self.name, StackResourceDriftStatusFilters=["MODIFIED", "DELETED"]
         )["StackResourceDrifts"]
-        for one in drifts:
+        for one in found:
             lines.append(f"{one['LogicalResourceId']} is {one['StackResourceDriftStatus']}")
-            for each in one.get("PropertyDifferences", []):
-                line = "  {PropertyPath}: {ExpectedValue} -> {ActualValue}"
-                lines.append(line.format(**each))
+            line = "  {PropertyPath}: {ExpectedValue} -> {ActualValue}"
+            lines += [line.format(**each) for each in one.get("PropertyDifferences", [])]
         return lines
 
 
@@ -202,12 +207,12 @@ def change_lines(change: Change) -> list[str]:
 
 
 def refuse_data_loss(changes: list[Change]) -> None:
-    """Raise InfraError where tables would be left behind, or a database named that is not there."""
+    """Raise ClickException where tables would be left behind, or a database named that is not there."""
     for change in changes:
         names = [detail["Target"].get("Name") for detail in change.get("Details", [])]
         goes = "Remove" in change["Action"] or change.get("Replacement") == "True"
         if change["LogicalResourceId"] in ("Cluster", "Namespace") and (goes or "DbName" in names):
-            raise InfraError(
+            raise ClickException(
                 f"{change['LogicalResourceId']} holds the data and cannot be changed so in place: "
                 "keep the option as it was, give another --name, or `sparkify infra down` first"
             )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from sparkify_dagster.loading.ledger import EVERY_DAY, Span
 from sparkify_dagster.table import Check, Table
 from sparkify_dagster.tables import TABLES
 from sparkify_dagster.warehouse.base import Row, Session
@@ -18,6 +19,17 @@ class Findings:
     query: str  # finds all of them
     columns: tuple[str, ...] = ()
     rows: tuple[Row, ...] = ()
+
+
+def look(session: Session, table: Table, span: Span) -> dict[str, int]:
+    """Run the check query of a table over some days; return what each column of it says."""
+    (found,) = session.query(
+        f"{table.file}/check",
+        first_day=span.first_day,
+        last_day=span.last_day,
+        least_rows=int(span is EVERY_DAY),
+    )
+    return {name: int(value) for name, value in found.items()}
 
 
 def find(session: Session, table: Table, check: Check) -> Findings:

@@ -1,4 +1,7 @@
-"""Reading the cases: rows given, optionally rows of earlier, rows expected.
+"""Reading the cases: rows given, optionally rows of earlier; rows expected, or what is then told.
+
+A table's checks and the report's queries are tried on rows that tables are simply given: `fails`
+names the checks that fail, `shows` the queries of the table's file, each with the rows it shows.
 
 A value is read by its column's type, so that text needs no quotes and `no` or `1:30` stay what is
 written; `null` is NULL. A required column that a given row leaves out gets a default.
@@ -13,12 +16,13 @@ from typing import Any, NoReturn
 
 import yaml
 
+from sparkify_dagster.loading.ledger import EVERY_DAY, Span
 from sparkify_dagster.loading.refresh import sources
 from sparkify_dagster.table import Table
 from sparkify_dagster.tables import TABLES
 from sparkify_dagster.warehouse.base import Row
 from sparkify_dagster.warehouse.columns import Column
-from sparkify_dagster.warehouse.statements import SQL_ROOT
+from sparkify_dagster.warehouse.statements import SQL_ROOT, section_names
 
 FOLDER = SQL_ROOT / "tests"
 
@@ -33,7 +37,12 @@ _READ: dict[str, Callable[[str], Any]] = {
     "TIMESTAMP": dt.datetime.fromisoformat,
     "DATE": dt.date.fromisoformat,
 }
-_PARTS = {"case", "earlier", "given", "expect"}
+_PARTS = {
+    "expect": ("case", "earlier", "given", "expect"),
+    "fails": ("case", "days", "given", "fails"),
+    "shows": ("case", "given", "shows"),
+}
+_A_DAY = Column("days", "DATE", required=True, description="")
 _SOME_DAY = dt.datetime(2018, 11, 1, 12)
 
 
@@ -52,6 +61,8 @@ class Case:
     given: State
     columns: tuple[str, ...]  # those compared
     expect: list[Row]
+    asks: str = "expect"  # or of the checks that fail: fails; or of the report's queries: shows
+    days: Span = EVERY_DAY  # those that the checks look at
 
 
 def read_cases(path: Path) -> list[Case]:
@@ -61,8 +72,8 @@ def read_cases(path: Path) -> list[Case]:
         CaseError: the file names what there is not, or can be understood in two ways.
     """
     table = TABLES.get(path.stem)
-    if table is None or not sources(table):
-        raise CaseError(f"{os.path.relpath(path)}:1: no table that SQL builds is so called")
+    if table is None:
+        raise CaseError(f"{os.path.relpath(path)}:1: no table is so called")
     try:
         with path.open(encoding="utf-8") as file:
             entries = _items(yaml.compose(file, yaml.SafeLoader) or _EMPTY)
@@ -89,11 +100,14 @@ _EMPTY = yaml.SequenceNode("", [])
 
 def _case(table: Table, node: yaml.Node) -> Case:
     parts = _mapping(node)
-    for name in parts.keys() ^ _PARTS:
+    asks = next((one for one in _PARTS if one in parts), "expect" if sources(table) else "fails")
+    for name in parts.keys() ^ set(_PARTS[asks]):
         if name in parts:
-            _refuse(node, f"{name!r} is none of: case, earlier, given, expect")
-        if name != "earlier":
+            _refuse(node, f"{name!r} is none of: {', '.join(_PARTS[asks])}")
+        if name not in ("earlier", "days"):
             _refuse(node, f"{name!r} is missing")
+    if asks != "expect":
+        return _asking_case(table, node, parts, asks)
     earlier = _state(table, parts["earlier"]) if "earlier" in parts else None
     given = _state(table, parts["given"])
     for name in {**(earlier or {}), **given}:
@@ -106,6 +120,35 @@ def _case(table: Table, node: yaml.Node) -> Case:
             _refuse(found, "each row of expect has to name the same columns as the first, and one")
     expect = [tuple(row[name] for name in columns) for row in rows]
     return Case(table, str(parts["case"].value), _place(node), earlier, given, columns, expect)
+
+
+def _asking_case(table: Table, node: yaml.Node, parts: Mapping[str, yaml.Node], asks: str) -> Case:
+    """Return a case of what a table's checks or the report's queries tell of given rows."""
+    given: State = {}
+    for name, rows in _mapping(parts["given"]).items():
+        if name not in TABLES:
+            _refuse(rows, f"{name!r} is no table; there are {', '.join(TABLES)}")
+        given[name] = [_filled(TABLES[name], row, at) for at, row in enumerate(_items(rows))]
+    sections = (name.rpartition("/")[2] for name in section_names(table.file))
+    queries = [name for name in sections if name.startswith("report")]
+    known = [check.name for check in table.checks] if asks == "fails" else queries
+    expect: list[Row] = []
+    for name, rows in _mapping(parts[asks]).items():
+        if name not in known:
+            _refuse(rows, f"{table.name} has no {name!r}; it has {', '.join(known)}")
+        shown = [{key: one.value for key, one in _mapping(row).items()} for row in _items(rows)]
+        expect.append((name, shown_rows(shown)))
+    days = EVERY_DAY
+    if "days" in parts:
+        days = Span(*(_value(_A_DAY, one) for one in _items(parts["days"])))
+    name, columns = str(parts["case"].value), (asks, "rows")
+    return Case(table, name, _place(node), None, given, columns, expect, asks, days)
+
+
+def shown_rows(rows: Rows) -> str:
+    """Return the rows that a failed check shows as one text, in order."""
+    shown = [{key: "null" if row[key] is None else row[key] for key in row} for row in rows]
+    return "; ".join(", ".join(f"{key} {row[key]}" for key in row) for row in shown)
 
 
 def _state(table: Table, node: yaml.Node) -> State:
@@ -139,14 +182,14 @@ def _filled(table: Table, node: yaml.Node, number: int) -> dict[str, Any]:
         "page": "NextSong",
         "session_id": 1,
         "item_in_session": number,
-        "ts": moment,
-        "start_time": moment,
-        "file_day": moment.date(),
         "songplay_id": f"play {number}",
         "source_file": f"song_data/{number}.json",
     }
+    by_type = {"TIMESTAMP": moment, "DATE": moment.date(), "VARCHAR": ""}
     for column in table.columns:
-        default = defaults.get(column.name) if column.required else None
+        default = None
+        if column.required:
+            default = defaults.get(column.name, by_type.get(column.type.partition("(")[0], 0))
         if row.setdefault(column.name, default) is None and column.required:
             _refuse(node, f"{table.name} needs a {column.name}")
     return {column.name: row[column.name] for column in table.columns}
