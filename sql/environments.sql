@@ -66,6 +66,16 @@ SELECT
 FROM production.staging.ledger
 WHERE table_name IN (:names);
 
+DELETE FROM staging.statements
+WHERE table_name IN (:names);
+
+INSERT INTO staging.statements (table_name, statements)
+SELECT
+    table_name,
+    statements
+FROM production.staging.statements
+WHERE table_name IN (:names);
+
 DELETE FROM staging.loaded_files
 WHERE 'staging.' || table_name IN (:names);
 

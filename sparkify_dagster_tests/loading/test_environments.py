@@ -13,6 +13,7 @@ from sparkify_dagster.lake.base import Lake
 from sparkify_dagster.loading.diff import Difference, compare
 from sparkify_dagster.loading.environments import create, describe, load_all
 from sparkify_dagster.loading.refresh import refresh
+from sparkify_dagster.loading.run_plan import plan_run
 from sparkify_dagster.loading.schema import reset
 from sparkify_dagster.settings import load_settings
 from sparkify_dagster.tables import TABLES
@@ -165,6 +166,9 @@ def test_only_what_a_change_touches_is_built(place: Place, own_sql: Path) -> Non
     create(place.open("pr_1"), "pr_1")
     users = own_sql / "star" / "users.sql"
     edit(users, "    gender,\n    level\nFROM (\n", "    gender,\n    UPPER(level)\nFROM (\n")
+    settings = load_settings(place.variables | {"SPARKIFY_ENVIRONMENT": "pr_1"})
+    plans = {one.table: one for one in plan_run(place.open("pr_1"), place.lake, settings)}
+    assert "\n-  level\n+  UPPER(level)\n" in plans["analytics.users"].diff
     place.run("pr_1")
     assert place.own("pr_1") == {"users", "listener_demographics"}
     assert place.everything() == before
