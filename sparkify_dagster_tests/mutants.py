@@ -45,17 +45,21 @@ LEAST_NOTICED = 95  # percent
 _LEFT_ALONE = ("copy", "create", "landing", "schema")
 # Grants and Redshift's system tables have the wire double's tests; query.sql lists names.
 _NOT_HERE = {"access", "redshift", "query", "fragments", "views"}
+_PLAN = "loading/test_run_plan.py -k 'not redshift and not double'"
+_LOADING = "loading/test_loading.py -k 'not second_process and not kept_open'"
 # What the cases do not run: by the start of a section's name, pytest's words.
 _OWN_TESTS = {
     "bookkeeping/rejects": "loading/test_rejects.py",
     "bookkeeping/forget_rejected": "loading/test_rejects.py",
-    "bookkeeping/noted_changes": "loading/test_plan.py",
-    "bookkeeping/forget_statements": "loading/test_plan.py loading/test_loading.py",
-    "bookkeeping/relations": "loading/test_by_hand.py loading/test_environments.py -k duckdb",
-    "bookkeeping/": "loading/test_loading.py loading/test_removals.py loading/test_by_hand.py",
-    "environments/": "loading/test_environments.py -k duckdb",
-    "diff/": "loading/test_environments.py -k 'difference and duckdb'",
-    "staging/": "loading/test_loading.py",
+    "bookkeeping/noted_changes": _PLAN,
+    "bookkeeping/forget_statements": _PLAN,
+    "bookkeeping/lake": "loading/test_wrong_lake.py",
+    "bookkeeping/forget_lake": "loading/test_wrong_lake.py",
+    "bookkeeping/relations": "loading/test_by_hand.py",
+    "bookkeeping/": _LOADING,
+    "environments/": "loading/test_environments.py -k 'duckdb and (since or slice)'",
+    "diff/": "loading/test_environments.py -k 'duckdb and every_kind'",
+    "staging/": _LOADING,
 }
 _OTHER_SIGN = {exp.LT: exp.LTE, exp.LTE: exp.LT, exp.GT: exp.GTE, exp.GTE: exp.GT, exp.NEQ: exp.EQ}
 

@@ -14,6 +14,7 @@ import boto3
 import click
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from click import ClickException
 
 from sparkify_dagster.infra import options, redshift
 from sparkify_dagster.infra.envfile import write_env
@@ -82,8 +83,7 @@ def up(name: str, region: str | None, env_file: str, **given: Any) -> None:
     try:
         text = write_env(Path(env_file), env | {"REDSHIFT_SECRET_ARN": secret})
     except OSError as error:
-        told = f"all is up, but {env_file} cannot be written: {error}"
-        raise click.ClickException(told) from error
+        raise ClickException(f"all is up, but {env_file} cannot be written: {error}") from error
     shown = "\n".join(f"  {key}={value}" for key, value in env.items())
     click.echo(f"{env_file} has, without a password:\n{shown}\n  REDSHIFT_SECRET_ARN={secret}")
     if secret not in text:
@@ -121,28 +121,28 @@ def status(name: str, region: str | None, drift: bool) -> None:
 def down(name: str, region: str | None, confirm: str | None, final_snapshot: str | None) -> None:
     """Delete the stack, after showing what goes and what stays, and asking for the name."""
     with _stack(name, region) as (stack, clients):
-        found = stack.settled()
+        if not (found := stack.settled()):
+            click.echo(f"There is no stack {name} in {stack.client.meta.region_name}.")
+            return
         if found.get("EnableTerminationProtection"):
-            raise click.ClickException(
+            raise ClickException(
                 f"{name} is protected from deletion. If it is to go: aws cloudformation update-"
                 f"termination-protection --no-enable-termination-protection --stack-name {name}"
             )
-        resources = stack.resources() if found else {}
+        resources = stack.resources()
         for logical, kind in resources.items():
             click.echo(f"delete  {logical} ({kind})")
-        holders = {"Cluster", "Namespace"} & resources.keys()
-        if holders and final_snapshot is None:
+        if not {"Cluster", "Namespace"} & resources.keys():
+            final_snapshot = ""  # there are no data
+        elif final_snapshot is None:
             final_snapshot = _ask_for_snapshot(name, confirm)
-        kept = f", snapshot {final_snapshot} (billed)" if holders and final_snapshot else ""
+        kept = f", snapshot {final_snapshot} (billed)" if final_snapshot else ""
         click.echo(f"keep    the lake with its manifests, .env{kept}")
-        if not found:
-            click.echo(f"There is no stack {name} in {stack.client.meta.region_name}.")
-            return
         typed = click.prompt(f"Type {name} to delete") if confirm is None else confirm
         if typed != name:
-            raise click.ClickException(f"{typed!r} is not {name!r}: nothing was deleted")
-        if kept and final_snapshot:
-            redshift.make_snapshot(clients, "Namespace" in holders, name, final_snapshot)
+            raise ClickException(f"{typed!r} is not {name!r}: nothing was deleted")
+        if final_snapshot:
+            redshift.make_snapshot(clients, "Namespace" in resources, name, final_snapshot)
         if "Workgroup" in resources and (workgroup := _outputs(found).get("WorkgroupArn")):
             redshift.set_usage_limit(clients("redshift-serverless"), workgroup, None)
         stack.delete(found["StackId"])
@@ -157,9 +157,7 @@ def print_template() -> None:
 @command.command(name="host-policy")
 @_lake
 @_manifests
-@click.option(
-    "--kms-key-arn", default="", help="A key of your own that the lake is encrypted with."
-)
+@click.option("--kms-key-arn", default="", help="A key of your own for the lake.")
 def print_host_policy(lake: str | None, manifest_prefix: str | None, kms_key_arn: str) -> None:
     """Print the rights of the host that runs Dagster, for the login that the environment names."""
     own = {**os.environ, **options.places(lake, manifest_prefix), "KmsKeyArn": kms_key_arn}
@@ -175,11 +173,9 @@ def _stack(name: str, region: str | None) -> Iterator[tuple[Stack, redshift.Clie
         clients = cache(lambda service: session.client(service, config=tries))
         yield Stack(clients("cloudformation"), name), clients
     except (BotoCoreError, ClientError) as error:
-        raise click.ClickException(_explain(error)) from None
+        raise ClickException(_explain(error)) from None
     except KeyboardInterrupt:
-        raise click.ClickException(
-            "interrupted; AWS works on: run the same command again"
-        ) from None
+        raise ClickException("interrupted; AWS works on: run the same command again") from None
 
 
 def _explain(error: Any) -> str:
@@ -223,7 +219,7 @@ def _outputs(stack: dict[str, Any]) -> dict[str, str]:
 
 def _ask_for_snapshot(name: str, confirm: str | None) -> str:
     if confirm is not None:
-        raise click.ClickException(
+        raise ClickException(
             "with --confirm, give --final-snapshot SNAPSHOT or --no-final-snapshot"
         )
     if not click.confirm("Keep the data in a final snapshot?", default=True):

@@ -47,7 +47,7 @@ def parameters(name: str, given: Mapping[str, Any], before: Mapping[str, str]) -
 def places(lake: str | None, manifests: str | None) -> dict[str, str]:
     """Return bucket and prefix of lake and manifests (`manifests/` in the lake by default).
 
-    Raises ClickException where one is malformed, or the manifests, which the host deletes, mix with it.
+    Raises ClickException where one is malformed, or the manifests, which the host deletes, mix in.
     """
     if not lake:
         raise ClickException("no lake: give --lake s3://bucket/prefix or set SPARKIFY_LAKE")
@@ -76,7 +76,7 @@ def find_vpc(ec2: Any, is_serverless: bool, subnet_ids: str) -> str:
     """Return the VPC of the subnets, or the default VPC where none are named.
 
     Serverless wants three subnets in three zones (in us-west-1 in two; Redshift Management Guide,
-    "Considerations when using Amazon Redshift Serverless"). Raises ClickException with what was found.
+    "Considerations when using Amazon Redshift Serverless"). ClickException tells what was found.
     """
     region, wanted = ec2.meta.region_name, subnet_ids.split(",") if subnet_ids else []
     by = {"Name": "subnet-id", "Values": wanted}  # an unknown one is then missing, not an error

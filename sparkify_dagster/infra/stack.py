@@ -68,8 +68,8 @@ class Stack:
     def proposal(self, values: Mapping[str, str]) -> Iterator[list[Change] | None]:
         """Give the changes that the values would make, None for no change at all.
 
-        Nothing is left behind unless `execute` is called meanwhile. ClickException where CloudFormation
-        refuses values or template.
+        Nothing is left behind unless `execute` is called meanwhile. Raises ClickException where
+        CloudFormation refuses values or template.
         """
         self._executed = False
         try:
@@ -116,10 +116,7 @@ class Stack:
                 self.client.delete_stack(StackName=stack["StackId"])
 
     def execute(self) -> None:
-        """Carry the proposal out and follow it.
-
-        Raises ClickException where it failed and was rolled back.
-        """
+        """Carry the proposal out and follow it; ClickException where it was rolled back."""
         self._executed = True
         self._carry_out(
             self.client.execute_change_set, self.describe()["StackId"], self._change_set
@@ -207,7 +204,7 @@ def change_lines(change: Change) -> list[str]:
 
 
 def refuse_data_loss(changes: list[Change]) -> None:
-    """Raise ClickException where tables would be left behind, or a database named that is not there."""
+    """Raise ClickException where tables would be left behind, or another database be named."""
     for change in changes:
         names = [detail["Target"].get("Name") for detail in change.get("Details", [])]
         goes = "Remove" in change["Action"] or change.get("Replacement") == "True"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sparkify_dagster.loading.ledger import EVERY_DAY, Span
 from sparkify_dagster.table import Check, Table
 from sparkify_dagster.tables import TABLES
-from sparkify_dagster.warehouse.base import Row, Session
+from sparkify_dagster.warehouse.base import Row, Session, WarehouseError
 from sparkify_dagster.warehouse.statements import read_statement
 
 SHOWN_ROWS = 10
@@ -22,13 +22,19 @@ class Findings:
 
 
 def look(session: Session, table: Table, span: Span) -> dict[str, int]:
-    """Run the check query of a table over some days; return what each column of it says."""
+    """Run the check query of a table over some days; return what each column of it says.
+
+    Raises WarehouseError where one says NULL, which is neither yes nor no.
+    """
     (found,) = session.query(
         f"{table.file}/check",
         first_day=span.first_day,
         last_day=span.last_day,
         least_rows=int(span is EVERY_DAY),
     )
+    if unclear := [name for name, value in found.items() if value is None]:
+        where = f"sql/{table.file}.sql, check: {', '.join(unclear)}"
+        raise WarehouseError(f"{where} is NULL; COALESCE(..., 0) makes it a number")
     return {name: int(value) for name, value in found.items()}
 
 

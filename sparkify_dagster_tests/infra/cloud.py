@@ -33,7 +33,7 @@ class Cloud:
 
     def __init__(self) -> None:
         self.stacks: dict[str, dict[str, Any]] = {}  # by id, deleted ones too
-        self.snapshots: dict[str, int] = {}  # looks until each is available
+        self.snapshots: dict[str, int] = {}  # looks left until each is available
         self.limits: dict[str, dict[str, Any]] = {}
         self.subnets = [(f"subnet-{zone}" + "0" * 8, f"{REGION}{zone}", "vpc-1") for zone in "abc"]
         self.fails: dict[str, str] = {}  # resource or call: the reason
@@ -313,33 +313,29 @@ class Cloud:
     def DeleteUsageLimit(self, usageLimitId: str) -> dict[str, Any]:
         return {"usageLimit": self.limits.pop(usageLimitId)}
 
-    def CreateSnapshot(self, namespaceName: str, snapshotName: str) -> dict[str, Any]:
-        assert "Namespace" in self.stack(namespaceName)["made"]
-        self.snapshots[snapshotName] = 1
-        return {"snapshot": {"snapshotName": snapshotName, "status": "CREATING"}}
+    def _make_snapshot(self, of: str, stack: str, name: str, code: str) -> None:
+        assert of in self.stack(stack)["made"]
+        if name in self.snapshots:
+            raise ServiceError(code, f"{name} exists already")
+        self.snapshots[name] = 1
 
-    def _snapshot(self, name: str, code: str) -> str:
-        if name not in self.snapshots:
-            raise ServiceError(code, f"{name} not found")
-        self.snapshots[name] -= self.snapshots[name] > 0
-        state = "creating" if self.snapshots[name] else "available"
+    def CreateSnapshot(self, namespaceName: str, snapshotName: str) -> None:
+        self._make_snapshot("Namespace", namespaceName, snapshotName, "ConflictException")
+
+    def CreateClusterSnapshot(self, ClusterIdentifier: str, SnapshotIdentifier: str) -> None:
+        code = "ClusterSnapshotAlreadyExists"
+        self._make_snapshot("Cluster", ClusterIdentifier, SnapshotIdentifier, code)
+
+    def _snapshot(self, name: str) -> str:
+        self.snapshots[name] -= 1
+        state = "creating" if self.snapshots[name] == 0 else "available"
         return "failed" if "snapshot" in self.fails else state
 
     def GetSnapshot(self, snapshotName: str) -> dict[str, Any]:
-        state = self._snapshot(snapshotName, "ResourceNotFoundException").upper()
-        return {"snapshot": {"snapshotName": snapshotName, "status": state}}
-
-    def CreateClusterSnapshot(
-        self, ClusterIdentifier: str, SnapshotIdentifier: str
-    ) -> dict[str, Any]:
-        assert "Cluster" in self.stack(ClusterIdentifier)["made"]
-        self.snapshots[SnapshotIdentifier] = 1
-        return {"Snapshot": {"Status": "creating"}}
+        return {"snapshot": {"status": self._snapshot(snapshotName).upper()}}
 
     def DescribeClusterSnapshots(self, SnapshotIdentifier: str) -> dict[str, Any]:
-        return {
-            "Snapshots": [{"Status": self._snapshot(SnapshotIdentifier, "ClusterSnapshotNotFound")}]
-        }
+        return {"Snapshots": [{"Status": self._snapshot(SnapshotIdentifier)}]}
 
     def DescribeSubnets(self, Filters: list[dict[str, Any]]) -> dict[str, Any]:
         (asked,) = Filters
