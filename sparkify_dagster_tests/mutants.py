@@ -7,17 +7,19 @@ nothing. Left out is what has no condition or order to get wrong (COPY, the DDL 
 DuckDB does not run or only offers for typing (`_NOT_HERE`).
 """
 
+import multiprocessing
 import re
 import shlex
-import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from functools import cache
+from io import StringIO
 from pathlib import Path
+from typing import NoReturn
 
 import duckdb
 import pytest
@@ -30,7 +32,6 @@ from sparkify_dagster.loading.schema import prepare
 from sparkify_dagster.loading.version import views
 from sparkify_dagster.sql_tests.cases import FOLDER, Case, read_cases
 from sparkify_dagster.sql_tests.running import run_case
-from sparkify_dagster.tables import TABLES
 from sparkify_dagster.warehouse.base import WarehouseError
 from sparkify_dagster.warehouse.duckdb import dialect
 from sparkify_dagster.warehouse.duckdb.dialect import translate
@@ -38,7 +39,6 @@ from sparkify_dagster.warehouse.duckdb.engine import DuckDBSession, connect_in_m
 from sparkify_dagster.warehouse.statements import read_statements, statement_names
 from sparkify_dagster_tests.loading import test_incremental_states as sequences
 
-FOLDER_OF_TESTS = Path(__file__).parent
 OWN, DRAWN = "tests of its own", "random sequences"
 KNOWN = Path(__file__).with_name("mutants.yaml")
 LEAST_NOTICED = 95  # percent
@@ -241,31 +241,32 @@ def _in_place(mutant: Mutant) -> Iterator[None]:
 
 
 def _noticed_by_own_tests(mutant: Mutant) -> bool:
+    """Tell whether the tests that the section has of its own fail, which they do not without it."""
     words = next(
         (_OWN_TESTS[start] for start in _OWN_TESTS if mutant.section.startswith(start)), ""
     )
-    return bool(words) and not _fail(words) and _fail(words, mutant)
+    if words and _fail(words):
+        raise RuntimeError(f"{words}: these tests fail on sql/ as it is")
+    with _in_place(mutant):
+        return bool(words) and _fail.__wrapped__(words)
 
 
 @cache
-def _fail(tests: str, mutant: Mutant | None = None) -> bool:
-    """Run tests in a process of their own, with a mutant or with sql/ as it is: do they fail?
-
-    Raises RuntimeError where they fail without a mutant, or do not run.
-    """
-    section, name = (mutant.section, mutant.name) if mutant else ("", "")
-    run = [sys.executable, "-m", __spec__.name, "--tests", section, name, *shlex.split(tests)]
-    done = subprocess.run(run, capture_output=True, text=True, check=False)
-    if done.returncode not in (0, 1) or (done.returncode and not mutant):
-        raise RuntimeError(f"{tests}, {name or 'no mutant'}: {done.stdout[-2000:]}{done.stderr}")
-    return done.returncode == 1
+def _fail(words: str) -> bool:
+    """Run tests in a process of their own, which has what this one has imported: do they fail?"""
+    process = multiprocessing.get_context("fork").Process(target=_run_tests, args=(words,))
+    process.start()
+    process.join()
+    if process.exitcode not in (0, 1):
+        raise RuntimeError(f"{words}: pytest ended with {process.exitcode}")
+    return process.exitcode == 1
 
 
-def _run_tests(section: str, name: str, words: list[str]) -> int:
-    words = [f"{FOLDER_OF_TESTS}/{word}" if word.endswith(".py") else word for word in words]
-    chosen = [mutant for mutant in mutants(section) if mutant.name == name] if section else []
-    with _in_place(chosen[0]) if chosen else nullcontext():
-        return pytest.main(["-q", "-x", "-n", "0", "-p", "no:cacheprovider", *words])
+def _run_tests(words: str) -> NoReturn:
+    path, *chosen = shlex.split(words)
+    own = ["-x", "-n", "0", "-p", "no:cacheprovider", str(Path(__file__).parent / path), *chosen]
+    with redirect_stdout(StringIO()):
+        sys.exit(pytest.main(own))
 
 
 def _noticed_by_sequences() -> bool:
@@ -282,8 +283,6 @@ def _noticed_by_sequences() -> bool:
 
 def main(wanted: list[str]) -> int:
     """Try the mutants of all sections, or of those whose names contain a word; report."""
-    if wanted[:1] == ["--tests"]:
-        return _run_tests(*wanted[1:3], wanted[3:])
     known = {one["faults"]: one["why"] for one in yaml.safe_load(KNOWN.read_text())}
     started, bench = time.perf_counter(), Bench()
     found: dict[str, list[tuple[Mutant, str]]] = {}
@@ -307,10 +306,12 @@ def main(wanted: list[str]) -> int:
     survivors = [one for one, verdict in everything if not verdict]
     unknown = [one for one in survivors if not _reason(known, one)]
     share = 100 * (total - survived) / max(1, total - survived + len(unknown))
+    seconds = time.perf_counter() - started
     print(
-        f"\n{total} faults: {by_cases} noticed by cases, {by_own} by tests of their own, {by_sequences} by "
-        f"random sequences, {survived} by nobody, of which {survived - len(unknown)} are known to change nothing; of "
-        f"the others {share:.1f} % noticed, in {time.perf_counter() - started:.0f} s"
+        f"\n{total} faults: {by_cases} noticed by cases, {by_own} by tests of their own, "
+        f"{by_sequences} by random sequences, {survived} by nobody, of which "
+        f"{survived - len(unknown)} are known to change nothing; of the others {share:.1f} % "
+        f"noticed, in {seconds:.0f} s"
     )
     stale = [key for key in known if not any(re.fullmatch(key, one.name) for one in survivors)]
     if stale and not wanted:
