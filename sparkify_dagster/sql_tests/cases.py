@@ -140,7 +140,10 @@ def _asking_case(table: Table, node: yaml.Node, parts: Mapping[str, yaml.Node], 
         expect.append((name, shown_rows(shown)))
     days = EVERY_DAY
     if "days" in parts:
-        days = Span(*(_value(_A_DAY, one) for one in _items(parts["days"])))
+        span = [_value(_A_DAY, one) for one in _items(parts["days"])]
+        if len(span) != 2:
+            _refuse(parts["days"], "the first and last day expected, as [2018-11-01, 2018-11-02]")
+        days = Span(*span)
     name, columns = str(parts["case"].value), (asks, "rows")
     return Case(table, name, _place(node), None, given, columns, expect, asks, days)
 

@@ -127,6 +127,32 @@ def test_what_is_not_clear_is_an_error_with_its_line(
     assert message in str(raised.value)
 
 
+CHECKED = GOOD.partition("  expect")[0] + "  fails:\n    row_count: [{level: a}]\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "line", "message"),
+    [
+        ("row_count", "rows", 7, "songplays has no 'rows'; it has row_count, unique_key"),
+        ("staging_events", "events", 5, "'events' is no table; there are staging_events"),
+        ("  fails", "  expect: []\n  fails", 2, "'fails' is none of: case, earlier, given, expect"),
+        ("  fails:", "  days: [today, 2018-11-02]\n  fails:", 6, "'today' is no DATE"),
+        ("  fails:", "  days: [2018-11-02]\n  fails:", 6, "first and last day"),
+        ("[{level: a}]", "a", 7, "a list expected"),
+        ("fails:\n    row_count", "shows:\n    check", 7, "songplays has no 'check'"),
+    ],
+)
+def test_a_case_of_checks_that_is_not_clear(
+    tmp_path: Path, before: str, after: str, line: int, message: str
+) -> None:
+    path = tmp_path / "songplays.yaml"
+    path.write_text(CHECKED.replace(before, after, 1))
+    with pytest.raises(CaseError) as raised:
+        read_cases(path)
+    assert f"songplays.yaml:{line}: " in str(raised.value)
+    assert message in str(raised.value)
+
+
 def test_a_file_of_no_table_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CaseError, match=r"nothing\.yaml:1: no table"):
         read_cases(tmp_path / "nothing.yaml")
