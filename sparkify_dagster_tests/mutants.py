@@ -47,10 +47,7 @@ _LEFT_ALONE = ("copy", "create", "landing", "schema", "relations")
 # the engine's catalogue, and fragments are in the statements that name them.
 _NOT_HERE = {"access", "redshift", "query", "fragments", "views"}
 _PLAN = "loading/test_run_plan.py -k 'not redshift and not double'"
-_LOADING = (
-    "loading/test_loading.py -k 'ledger or forgotten or touched or repeated or nothing_new or "
-    "gone_day or two_files or unchanged or (large_table and songplays)'"
-)
+_LOADING = "loading/test_loading.py -k"
 # What the cases do not run: by the start of a section's name, pytest's words.
 _OWN_TESTS = {
     "bookkeeping/rejects": "loading/test_rejects.py",
@@ -59,10 +56,15 @@ _OWN_TESTS = {
     "bookkeeping/forget_statements": _PLAN,
     "bookkeeping/lake": "loading/test_wrong_lake.py",
     "bookkeeping/forget_lake": "loading/test_wrong_lake.py",
-    "bookkeeping/": _LOADING,
+    "bookkeeping/latest_span": f"{_LOADING} 'large_table and songplays'",
+    "bookkeeping/forget_changes": f"{_LOADING} forgotten",
+    "bookkeeping/touch_file": f"{_LOADING} touched",
+    "bookkeeping/number_on": f"{_LOADING} reset",
+    "bookkeeping/forget_tables": f"{_LOADING} forgotten",
+    "bookkeeping/": f"{_LOADING} 'ledger_says or nothing_new or gone_day or full_refresh'",
     "environments/": "loading/test_environments.py -k 'duckdb and (since or slice)'",
     "diff/": "loading/test_environments.py -k 'duckdb and every_kind'",
-    "staging/": _LOADING,
+    "staging/": f"{_LOADING} 'repeated or two_files or gone_day_loses'",
 }
 _OTHER_SIGN = {exp.LT: exp.LTE, exp.LTE: exp.LT, exp.GT: exp.GTE, exp.GTE: exp.GT, exp.NEQ: exp.EQ}
 

@@ -129,13 +129,15 @@ def _asking_case(table: Table, node: yaml.Node, parts: Mapping[str, yaml.Node], 
         if name not in TABLES:
             _refuse(rows, f"{name!r} is no table; there are {', '.join(TABLES)}")
         given[name] = [_filled(TABLES[name], row, at) for at, row in enumerate(_items(rows))]
-    sections = (name.rpartition("/")[2] for name in section_names(table.file))
-    queries = [name for name in sections if name.startswith("report")]
-    known = [check.name for check in table.checks] if asks == "fails" else queries
+    if asks == "fails":
+        what, known = "check", [check.name for check in table.checks]
+    else:
+        sections = (name.rpartition("/")[2] for name in section_names(table.file))
+        what, known = "query", [name for name in sections if name.startswith("report")]
     expect: list[Row] = []
     for name, rows in _mapping(parts[asks]).items():
         if name not in known:
-            _refuse(rows, f"{table.name} has no {name!r}; it has {', '.join(known)}")
+            _refuse(rows, f"{table.name} has no {what} {name!r}; it has {', '.join(known)}")
         shown = [{key: one.value for key, one in _mapping(row).items()} for row in _items(rows)]
         expect.append((name, shown_rows(shown)))
     days = EVERY_DAY

@@ -274,7 +274,7 @@ def test_every_kind_of_difference_is_found(
 
     def change(session: Session) -> None:
         refresh(session, TABLES["songplays"], True, "run")
-        session.run("UPDATE analytics.songplays SET level = NULL WHERE user_id = '1'")
+        session.run("UPDATE analytics.songplays SET level = NULL WHERE user_id < '2'")
         session.run("UPDATE analytics.songplays SET song_id = 'S2', length = 1 WHERE user_id = '0'")
         session.run("DELETE FROM analytics.songplays WHERE session_id = 1 AND user_id = '8'")
         session.run(
@@ -284,7 +284,13 @@ def test_every_kind_of_difference_is_found(
     place.open("pr_1").transaction(change, "test", "run")
     found = place.differences("pr_1")["analytics.songplays"]
     assert (found.only_left, found.only_right, found.changed) == (1, 1, 2)
-    assert found.values == {"level": 1, "song_id": 1, "length": 1}
+    assert found.values == {"level": 2, "song_id": 1, "length": 1}
+    alone = [one for one in found.examples if not one.column]
+    assert {(one.left, one.right) for one in alone} == {(1, 0), (0, 1)}
+    # The first by key.
+    for examples in (alone, [one for one in found.examples if one.column == "level"]):
+        keys = [one.key["songplay_id"] for one in examples]
+        assert (len(keys), keys) == (2, sorted(keys))
     shown = {(one.column, one.left, one.right) for one in found.examples if one.column}
     assert shown == {("level", "free", None), ("song_id", "S1", "S2"), ("length", 100.5, 1.0)}
 

@@ -318,6 +318,29 @@ def test_changes_are_forgotten_once_every_reader_has_seen_them(platform: Platfor
     platform.assert_as_rebuilt()
 
 
+def test_what_a_table_has_taken_in_is_not_forgotten_for_others(platform: Platform) -> None:
+    platform.run()
+    platform.source.write_songs("A/A/A/TR1", [song(title="Other")])
+    for table in ("staging_songs", "songs", "artists"):
+        run_table(platform.warehouse, platform.lake, table)
+    platform.source.write_songs("A/A/B/TR2", [song(song_id="S2", title="T2", year=2001)])
+    platform.load("staging_songs")
+    platform.run()
+    platform.assert_as_rebuilt()
+
+
+def test_a_dropped_table_alone_is_forgotten(platform: Platform) -> None:
+    platform.run()
+    loads = "SELECT table_name, load_id FROM staging.ledger WHERE load_id > 0"
+    before = set(select(platform.warehouse, loads))
+    platform.warehouse.transaction(
+        lambda session: session.run("DROP TABLE analytics.artists"), "harm", "run"
+    )
+    platform.run()
+    changed = set(select(platform.warehouse, loads)) - before
+    assert [name for name, _ in changed] == ["analytics.artists"]
+
+
 def test_a_run_with_nothing_new_changes_nothing(platform: Platform) -> None:
     platform.run()
     platform.run()

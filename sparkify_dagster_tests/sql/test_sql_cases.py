@@ -133,13 +133,13 @@ CHECKED = GOOD.partition("  expect")[0] + "  fails:\n    row_count: [{level: a}]
 @pytest.mark.parametrize(
     ("before", "after", "line", "message"),
     [
-        ("row_count", "rows", 7, "songplays has no 'rows'; it has row_count, unique_key"),
+        ("row_count", "rows", 7, "songplays has no check 'rows'; it has row_count, unique_key"),
         ("staging_events", "events", 5, "'events' is no table; there are staging_events"),
         ("  fails", "  expect: []\n  fails", 2, "'fails' is none of: case, earlier, given, expect"),
         ("  fails:", "  days: [today, 2018-11-02]\n  fails:", 6, "'today' is no DATE"),
         ("  fails:", "  days: [2018-11-02]\n  fails:", 6, "first and last day"),
         ("[{level: a}]", "a", 7, "a list expected"),
-        ("fails:\n    row_count", "shows:\n    check", 7, "songplays has no 'check'"),
+        ("fails:\n    row_count", "shows:\n    check", 7, "songplays has no query 'check'"),
     ],
 )
 def test_a_case_of_checks_that_is_not_clear(
