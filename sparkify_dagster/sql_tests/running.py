@@ -175,19 +175,20 @@ def _changed(table: Table, before: Rows, now: Rows) -> set[Any]:
 
 def _told(session: Session, case: Case) -> list[Row]:
     """Return the checks that fail on given rows, or the queries asked for, with what each shows."""
-    filled = {*case.given, *_filled(case)}
-    for table in (table for table in TABLES.values() if table.name in filled):
-        rows = case.given.get(table.name, [])
-        if table.is_view:  # what it would show is given, as if it were a table
-            name = table.qualified_name
-            session.run(f"CREATE TEMP TABLE shown AS SELECT * FROM {name} LIMIT 0")  # noqa: S608
-            session.run(f"DROP VIEW {name} CASCADE")
-            session.run(f"CREATE TABLE {name} AS SELECT * FROM shown")  # noqa: S608
-            session.run("DROP TABLE shown")
-            _insert(session, name, rows)
-        else:
-            _fill(session, table, [], rows, is_full=True)
+    given = [TABLES[name] for name in TABLES if name in {*case.given, *_filled(case)}]
+    for table in given:
+        if not table.is_view:
+            _fill(session, table, [], case.given.get(table.name, []), is_full=True)
     _refresh(session, [table for table in TABLES.values() if table.name in _built(case)], True)
+    # What views would show is given, as if they were tables; those on others go first.
+    views = [table for table in given if table.is_view]
+    for name in [table.qualified_name for table in reversed(views)]:
+        session.run(f"CREATE TEMP TABLE shown AS SELECT * FROM {name} LIMIT 0")  # noqa: S608
+        session.run(f"DROP VIEW {name} CASCADE")
+        session.run(f"CREATE TABLE {name} AS SELECT * FROM shown")  # noqa: S608
+        session.run("DROP TABLE shown")
+    for table in views:
+        _insert(session, table.qualified_name, case.given.get(table.name, []))
     if case.asks == "shows":
         asked = [(name, session.query(f"{case.table.file}/{name}")) for name, _ in case.expect]
         return [(name, shown_rows(rows)) for name, rows in asked]
