@@ -225,12 +225,6 @@ SELECT DISTINCT
 FROM staging.load_changes
 WHERE table_name IN (:sources) AND load_id > :load_id;
 
--- name: pending_span
-SELECT
-    MIN(changed_day) AS first_day,
-    MAX(changed_day) AS last_day
-FROM pending;
-
 -- name: latest_span
 -- The days that a table's latest load changed, for its checks.
 SELECT
@@ -282,12 +276,12 @@ WHERE table_name = :table_name AND file_name IN (:file_names);
 DELETE FROM staging.rejected_lines
 WHERE table_name = :table_name AND file_name IN (:file_names);
 
--- name: lake
+-- name: lakes
 SELECT
+    table_name,
     lake,
     is_sample
-FROM staging.lakes
-WHERE table_name = :table_name;
+FROM staging.lakes;
 
 -- name: forget_lake
 DELETE FROM staging.lakes

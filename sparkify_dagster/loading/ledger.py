@@ -16,6 +16,7 @@ from sparkify_dagster.warehouse.base import Row, Session
 from sparkify_dagster.warehouse.statements import Keyword
 
 _LEDGER = ("ledger", "")
+STORED = "stored rows"  # what a run keeps of a table, its helpers included, until it loads it
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,8 @@ class Ledger:
 
 
 def read_ledger(session: Session) -> Ledger:
-    """Return the ledger as it is; what the run knows of it will do where nothing is written."""
-    if session.has_turn or _LEDGER not in session.kept:
+    """Return the ledger, as the run knows it."""
+    if _LEDGER not in session.kept:
         ledger = session.kept[_LEDGER] = Ledger({})
         for row in session.query("bookkeeping/ledger"):
             name = row["table_name"]
@@ -120,12 +121,15 @@ def record_load(
         loads = (ledger.of(reader).load_id for reader in readers(table.name))
         taken_in = min((number for number in loads if number), default=taken_in)
     name = table.qualified_name
-    if any(changed == name and by <= taken_in for changed, by in ledger.changes):
+    if old := [key for key in ledger.changes if key[0] == name and key[1] <= taken_in]:
         session.execute("bookkeeping/forget_changes", table_name=table.name, taken_in=taken_in)
+        for key in old:
+            del ledger.changes[key]
     full_load_id = load_id if is_full else ledger.of(table).full_load_id
     if version != ledger.of(table).version:
         statements = [*decisive_statements(table), *[rules] * bool(rules)]
-        session.execute("bookkeeping/forget_statements", table_name=name)
+        if ledger.of(table).load_id:
+            session.execute("bookkeeping/forget_statements", table_name=name)
         row = (name, json.dumps(statements, ensure_ascii=False))
         session.insert("staging.statements", ("table_name", "statements"), [row])
     session.execute(
@@ -147,6 +151,8 @@ def record_load(
     )
     for key in [key for key in session.kept if key[1] == table.name]:
         del session.kept[key]
+    if not is_full and table.section("changes"):
+        session.kept.pop(_LEDGER, None)  # which days the load changed is not known here
     return load_id
 
 

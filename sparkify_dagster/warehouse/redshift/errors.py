@@ -78,12 +78,20 @@ class Unreachable(WarehouseError):
     transient = True
 
 
+class Overtaken(WarehouseError):
+    """What the run took for granted has changed: the transaction is done again, and looks anew."""
+
+    transient = True
+
+
 def passing_reason(error: WarehouseError) -> str:
     """Return why a fault may be gone at the next try; empty where it will not."""
     if isinstance(error, ConnectionLost):
         return "the connection was lost"
     if isinstance(error, Unreachable):
         return "the cluster does not answer"
+    if isinstance(error, Overtaken):
+        return "what it rests on has changed"
     if isinstance(error, ServerError):
         if error.sqlstate.startswith(_CLASS_CONNECTION) or error.sqlstate in _SERVER_CLOSES:
             return "the cluster is restarting or resuming"

@@ -41,7 +41,7 @@ class RedshiftSession:
         has_turn: bool,
     ) -> None:
         self.statements: list[str] = []
-        self.has_turn = has_turn
+        self._has_turn = has_turn
         self.kept = kept
         self.has_written = False
         self.environment = settings.environment
@@ -66,7 +66,7 @@ class RedshiftSession:
         Raises:
             TurnNeeded: it only looks; the engine calls the body again when it is its turn.
         """
-        if not self.has_turn:
+        if not self._has_turn:
             raise TurnNeeded("nothing is written here")
 
     def execute(self, name: str, **parameters: Any) -> int:
