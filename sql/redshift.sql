@@ -49,6 +49,18 @@ WHERE
     AND SPLIT_PART(query_label, '/', 2) <> ''
 GROUP BY TRIM(query_label);
 
+-- name: copy_rows
+-- Rows that this host wrote to S3, an object each: too many for a statement's parameters.
+COPY :relation (:columns)
+FROM :rows
+IAM_ROLE :iam_role
+FORMAT AS JSON 'auto'
+REGION :region
+GZIP
+TIMEFORMAT 'auto'
+COMPUPDATE OFF
+STATUPDATE OFF;
+
 -- name: find_commit
 SELECT COUNT(*) AS found
 FROM staging.commits

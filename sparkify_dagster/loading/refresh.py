@@ -98,9 +98,8 @@ def refuse_rebuild(session: Session, table: Table, limit: int | None) -> None:
 
 def empty(session: Session, table: Table) -> None:
     """Take all rows out, before a load that builds the table anew."""
-    if session.kept.get((STORED, table.name)) != 0:
-        for stored in table.stored:
-            session.run(f"DELETE FROM {stored}")  # noqa: S608 - own names
+    for stored in table.stored:
+        session.run(f"DELETE FROM {stored}")  # noqa: S608 - own names
 
 
 def _make_pending(session: Session, table: Table, is_full: bool, ledger: Ledger) -> Span:

@@ -39,7 +39,7 @@ NOTHING, UPDATE, REBUILD, REFUSED = "nothing", "update", "rebuild", "refused"
 # What goes on around the sections: relations, ledger, lock, label, commit and its note, the number
 # and the first of the rows.
 _AROUND = 8
-_STATEMENTS = "staging.statements"
+_STATEMENTS = "staging.ledger.statements"
 _OF_STAGING = ("landing", "copy", "insert", "remove", "after_copy", "remember_files")
 _BOOKKEEPING = {
     "staging": ("known_files", "lake", "files_of_load", "forget_files", "rows_of_load"),
@@ -126,7 +126,7 @@ def _look(session: Session, listed: dict[str, list[SourceFile]], settings: Setti
     existing = relations(session)
     if "staging.ledger" not in existing:
         return _Warehouse()
-    needed = {"staging.ledger.row_count", *map(created_name, bookkeeping())} - {_STATEMENTS}
+    needed = {"staging.ledger.row_count", *map(created_name, bookkeeping())}
     if not needed <= existing.keys():
         raise WarehouseError(
             "this warehouse was made by an older version, or parts of it were dropped: the next "

@@ -3,9 +3,10 @@
 import hashlib
 import logging
 from collections.abc import Iterator
+from typing import Any
 
-from sparkify_dagster.loading.ledger import STORED, Entry, Ledger, counting, read_ledger
-from sparkify_dagster.loading.sharing import MARK, RELATIONS, follow, relations, take_over
+from sparkify_dagster.loading.ledger import LEDGER, STORED, Entry, Ledger, counting, read_ledger
+from sparkify_dagster.loading.sharing import LAKES, MARK, REJECTS, RELATIONS, follow, relations, take_over
 from sparkify_dagster.loading.version import views
 from sparkify_dagster.table import Table
 from sparkify_dagster.tables import TABLES
@@ -15,7 +16,7 @@ from sparkify_dagster.warehouse.statements import read_statement, section_names
 
 _log = logging.getLogger(__name__)
 
-LOCK = "bookkeeping/create_load_lock"
+LOCK, LOCK_TABLE = "bookkeeping/create_load_lock", "staging.load_lock"
 HASH = "; sha256 "  # in a view's definition, before the hash of its SQL
 _TABLE = "BASE TABLE"  # as the catalog calls it
 # What an older version of the platform kept instead of the ledger.
@@ -42,11 +43,17 @@ def prepare(session: Session) -> Ledger:
         if created_name(statement) not in existing:
             session.execute(statement)
             existing[created_name(statement)] = _TABLE
+    if before <= {LOCK_TABLE, "staging.commits"}:
+        nothing: dict[tuple[str, str], Any] = {("files", table.name): {} for table in TABLES.values()}
+        session.kept |= {LEDGER: Ledger({}), LAKES: {}, REJECTS: [], **nothing}
     if "staging.ledger" not in before and _FORMER[0] in existing:
         _bring_over(session, existing)
-    if "staging.ledger" in before and "staging.ledger.row_count" not in before:
-        session.run("ALTER TABLE staging.ledger ADD COLUMN row_count BIGINT")
-    existing["staging.ledger.row_count"] = "bigint"
+    for column, kind in (("row_count", "BIGINT"), ("statements", "VARCHAR(65535)")):
+        if "staging.ledger" in before and f"staging.ledger.{column}" not in existing:
+            session.run(f"ALTER TABLE staging.ledger ADD COLUMN {column} {kind}")
+        existing[f"staging.ledger.{column}"] = kind
+    if existing.pop("staging.statements", None):
+        session.execute("bookkeeping/move_statements")
     ledger = follow(session, existing) if session.environment else read_ledger(session)
     entries = dict(ledger.entries)
     migrated = False

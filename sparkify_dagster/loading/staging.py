@@ -215,16 +215,20 @@ def open_books(session: Session, table: Table) -> Books:
 
 def known_files(session: Session, table: Table) -> dict[str, KnownFile]:
     """Return the files that a table was loaded from."""
-    return {
-        row["file_name"]: KnownFile(
-            int(row["size_bytes"]),
-            row["version"],
-            row["content_hash"],
-            row["file_day"],
-            int(row["row_count"]),
-        )
-        for row in session.query("bookkeeping/known_files", table_name=table.name)
-    }
+    key = ("files", table.name)
+    if key not in session.kept:
+        session.kept[key] = {
+            row["file_name"]: KnownFile(
+                int(row["size_bytes"]),
+                row["version"],
+                row["content_hash"],
+                row["file_day"],
+                int(row["row_count"]),
+            )
+            for row in session.query("bookkeeping/known_files", table_name=table.name)
+        }
+    found: dict[str, KnownFile] = session.kept[key]
+    return found
 
 
 def read_place(session: Session, table: Table) -> Place | None:
@@ -274,6 +278,7 @@ def _carry_out(
             file_name=file.name,
             version=file.version,
         )
+    session.kept["files", table.name] = known
     if not plan.read and not plan.replaced and not is_full:
         return StagingResult(load.ledger.of(table).load_id, known=known)
     if load.is_outdated:
