@@ -289,14 +289,14 @@ def test_parts_fill_the_slices_and_keep_their_origins(stage: Stage, tmp_path: Pa
 def test_lines_that_are_not_plain_are_looked_at_one_by_one(line: bytes) -> None:
     for content in (line, b'{"ts": 1}\n' + line, b'{"ts": 1}\n' + line + b'\n{"ts": 2}\n'):
         shapes = Shapes([])
-        assert shapes.plain_lines("a.json", content) == []
+        assert shapes.prefixed("a.json", content, b"{") == (0, b"")
         assert shapes.files == {}
 
 
 def test_a_text_feigns_no_key() -> None:
     lines = [b'{"ts":1,"page":"a, \\"level\\":1}"}', b'{"ts":1,"page":"},{","level":2}']
     shapes = Shapes([])
-    shapes.plain_lines("a.json", b"\n".join(lines))
+    shapes.prefixed("a.json", b"\n".join(lines), b"{")
     shapes.add_objects("b.json", list(enumerate(lines)))
     assert shapes.files["b.json"].keys == {"ts": 2, "page": 2, "level": 1}
     assert shapes.keys == {"ts", "page", "level"}
