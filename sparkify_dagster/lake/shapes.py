@@ -59,7 +59,7 @@ class Shapes:
         showed: nothing is taken in.
         """
         seen: Counter[tuple[str, ...]] = Counter()
-        texts = []
+        texts: list[bytes] = []
         for chunk in _chunks(decompress(name, content).removesuffix(b"\n")):
             keys, count = self._alike(chunk)
             seen[keys] += count

@@ -6,7 +6,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from sparkify_dagster.loading.ledger import LEDGER, STORED, Entry, Ledger, counting, read_ledger
-from sparkify_dagster.loading.sharing import LAKES, MARK, REJECTS, RELATIONS, follow, relations, take_over
+from sparkify_dagster.loading.sharing import (
+    LAKES,
+    MARK,
+    REJECTS,
+    RELATIONS,
+    follow,
+    relations,
+    take_over,
+)
 from sparkify_dagster.loading.version import views
 from sparkify_dagster.table import Table
 from sparkify_dagster.tables import TABLES
@@ -39,21 +47,7 @@ def prepare(session: Session) -> Ledger:
     before = set(existing)
     if session.environment and MARK not in existing:
         raise NoEnvironment(session.environment)
-    for statement in bookkeeping():
-        if created_name(statement) not in existing:
-            session.execute(statement)
-            existing[created_name(statement)] = _TABLE
-    if before <= {LOCK_TABLE, "staging.commits"}:
-        nothing: dict[tuple[str, str], Any] = {("files", table.name): {} for table in TABLES.values()}
-        session.kept |= {LEDGER: Ledger({}), LAKES: {}, REJECTS: [], **nothing}
-    if "staging.ledger" not in before and _FORMER[0] in existing:
-        _bring_over(session, existing)
-    for column, kind in (("row_count", "BIGINT"), ("statements", "VARCHAR(65535)")):
-        if "staging.ledger" in before and f"staging.ledger.{column}" not in existing:
-            session.run(f"ALTER TABLE staging.ledger ADD COLUMN {column} {kind}")
-        existing[f"staging.ledger.{column}"] = kind
-    if existing.pop("staging.statements", None):
-        session.execute("bookkeeping/move_statements")
+    _prepare_bookkeeping(session, existing)
     ledger = follow(session, existing) if session.environment else read_ledger(session)
     entries = dict(ledger.entries)
     migrated = False
@@ -78,6 +72,27 @@ def prepare(session: Session) -> Ledger:
         _write_down(session, defined)
     session.kept[RELATIONS] = existing
     return ledger
+
+
+def _prepare_bookkeeping(session: Session, existing: dict[str, str]) -> None:
+    before = set(existing)
+    for statement in bookkeeping():
+        if created_name(statement) not in existing:
+            session.execute(statement)
+            existing[created_name(statement)] = _TABLE
+    if before <= {LOCK_TABLE, "staging.commits"}:
+        nothing: dict[tuple[str, str], Any] = {
+            ("files", table.name): {} for table in TABLES.values()
+        }
+        session.kept |= {LEDGER: Ledger({}), LAKES: {}, REJECTS: [], **nothing}
+    if "staging.ledger" not in before and _FORMER[0] in existing:
+        _bring_over(session, existing)
+    for column, kind in (("row_count", "BIGINT"), ("statements", "VARCHAR(65535)")):
+        if "staging.ledger" in before and f"staging.ledger.{column}" not in existing:
+            session.run(f"ALTER TABLE staging.ledger ADD COLUMN {column} {kind}")
+        existing[f"staging.ledger.{column}"] = kind
+    if existing.pop("staging.statements", None):
+        session.execute("bookkeeping/move_statements")
 
 
 def reset(session: Session) -> None:

@@ -496,7 +496,7 @@ def test_who_looks_writes_only_in_turn(stage: Stage) -> None:
     warehouse, seen = stage.warehouse(), []
 
     def body(session: Any) -> None:
-        seen.append((session.has_turn, session.kept.get(("one", ""))))
+        seen.append(session.kept.get(("one", "")))
         session.kept["one", ""] = session.run("SELECT 1")
         session.run("CREATE TABLE IF NOT EXISTS staging.kept (a INTEGER)")
 
@@ -513,11 +513,31 @@ def test_who_looks_writes_only_in_turn(stage: Stage) -> None:
         change(warehouse, body)
         with pytest.raises(WarehouseError, match="nothing is written here"):
             warehouse.read(lambda session: session.run("DELETE FROM staging.kept"), "test", "run-1")
-    assert seen == [(False, None), (True, [(1,)]), (False, None), (True, [(1,)])]
+    assert seen == [None] * 4
     texts = [one.text for one in stage.double.statements]
     assert texts[:4] == [
         "SELECT 1", "begin transaction", "LOCK TABLE staging.load_lock", "SELECT 1"
     ]  # fmt: skip
+
+
+def test_what_was_learned_is_not_trusted_where_another_run_has_committed(stage: Stage) -> None:
+    warehouse, seen = stage.warehouse(), []
+
+    def body(session: Any) -> None:
+        seen.append("learned" in dict(session.kept))
+        session.kept["learned"] = True
+        session.run("CREATE TABLE IF NOT EXISTS staging.filled (a INTEGER)")
+        session.run("INSERT INTO staging.filled VALUES (1)")
+
+    with warehouse.kept_open():
+        change(warehouse, body)
+        change(warehouse, body)
+        assert seen == [False, False, True, True]  # looking, and in turn
+        change(stage.warehouse(), lambda session: session.run("DELETE FROM staging.filled"))
+        change(warehouse, body)
+    assert seen[4:] == [True, True, False]  # looking, in turn, and in turn once more
+    assert stage.rows("staging.filled") == [(1,)]
+    assert len(stage.pauses) == 1
 
 
 # --- settings
