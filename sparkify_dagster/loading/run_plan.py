@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 NOTHING, UPDATE, REBUILD, REFUSED = "nothing", "update", "rebuild", "refused"
 # What goes on around the sections: relations, ledger, lock, label, commit and its note, the number
 # and the first of the rows.
-_AROUND = 7
+_AROUND = 8
 _STATEMENTS = "staging.ledger.statements"
 _OF_STAGING = (
     *("before_copy", "landing", "copy", "insert", "remove", "after_copy", "remember_files"),

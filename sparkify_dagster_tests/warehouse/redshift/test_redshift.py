@@ -67,7 +67,7 @@ def test_copy_reads_exactly_the_listed_files(stage: Stage, small_lake: Path) -> 
     assert {entry["mandatory"] for entry in entries} == {True}
     urls = [entry["url"] for entry in entries]
     assert all(url.startswith(f"{MANIFESTS}/run-1/") for url in urls)
-    copies = stage.double.texts("copy landing")
+    copies = stage.double.texts("\nMANIFEST\n")
     # One for all days, one for all songs.
     assert len(copies) == 2
     for text in copies:
@@ -89,7 +89,7 @@ def test_a_file_larger_than_a_part_is_loaded_where_it_lies(
     said = change(
         stage.warehouse(SPARKIFY_PART_MB="1", SPARKIFY_KEEP_MANIFESTS="true"), events(stage.lake)
     )
-    assert len(stage.double.texts("copy landing")) == 2
+    assert len(stage.double.texts("\nMANIFEST\n")) == 2
     (stamp,) = stage.double.texts("UPDATE landing_events")
     assert f"'{big.relative_to(lake).as_posix()}'" in stamp
     expected = duckdb_tables(tmp_path, lake)["staging.staging_events"]
@@ -155,7 +155,7 @@ def test_the_limit_of_bad_lines_is_that_of_a_file(
 def test_the_default_role_is_a_bare_word(stage: Stage, small_lake: Path) -> None:
     stage.bucket.put_folder(small_lake)
     change(stage.warehouse(REDSHIFT_IAM_ROLE="default"), events(stage.lake))
-    assert all("IAM_ROLE default\n" in text for text in stage.double.texts("copy landing"))
+    assert all("IAM_ROLE default\n" in text for text in stage.double.texts("\nMANIFEST\n"))
     assert stage.double.rows(LINES)[0][0] > 0
 
 
@@ -395,7 +395,7 @@ def test_jsonpaths_have_to_match_the_columns(stage: Stage, small_lake: Path) -> 
     stage.bucket.put("log_json_path.json", json.dumps({"jsonpaths": paths[:-1]}).encode())
     with pytest.raises(WarehouseError, match="17 JSONPaths for 18 columns"):
         change(stage.warehouse(), events(stage.lake))
-    assert stage.double.texts("copy landing") == []
+    assert stage.double.texts("\nMANIFEST\n") == []
 
 
 def test_a_local_lake_is_refused(stage: Stage, small_lake: Path) -> None:
