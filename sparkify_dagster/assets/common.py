@@ -26,6 +26,7 @@ Result = TypeVar("Result")
 
 OWNERS = ["team:data-platform"]
 PREVIEW_ROWS = 5
+_SHOWN_SQL = 5000  # characters of a statement; no load has more, but the ledger keeps their SQL
 
 
 class LoadConfig(dg.Config):
@@ -146,7 +147,8 @@ def load_table(
 
     def body(session: Session) -> tuple[Result, dict[str, Any]]:
         result = load(session)
-        sql = dg.MetadataValue.md(code_block(";\n\n".join(session.statements), "sql"))
+        texts = (text[:_SHOWN_SQL] for text in session.statements)
+        sql = dg.MetadataValue.md(code_block(";\n\n".join(texts), "sql"))
         return result, {**_describe(session, table), "sql": sql}
 
     label = f"{context.run.job_name}/{table.name}"

@@ -90,7 +90,7 @@ def test_a_file_larger_than_a_part_is_loaded_where_it_lies(
         stage.warehouse(SPARKIFY_PART_MB="1", SPARKIFY_KEEP_MANIFESTS="true"), events(stage.lake)
     )
     assert len(stage.double.texts("\nMANIFEST\n")) == 2
-    (stamp,) = stage.double.texts("UPDATE landing_events")
+    (stamp,) = stage.double.texts("UPDATE landing_events\n")
     assert f"'{big.relative_to(lake).as_posix()}'" in stamp
     expected = duckdb_tables(tmp_path, lake)["staging.staging_events"]
     assert sum(said.days.values()) == len(expected)
