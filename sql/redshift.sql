@@ -104,7 +104,7 @@ ORDER BY file_name, line_number, column_name;
 
 -- name: remember_commit
 -- Each is put after all before it, whatever the clocks say, so that the latest is known: nothing is
--- put down where that is not the one of :last, which this transaction took for granted.
+-- put down where that is not the one that this transaction took for the latest.
 INSERT INTO staging.commits (token, run_id, committed_at)
 SELECT
     CAST(:token AS VARCHAR(64)),
