@@ -27,8 +27,8 @@ SPARKIFY_ALERT_WEBHOOK SPARKIFY_ASSET_KEY_PREFIX SPARKIFY_AUTOMATION SPARKIFY_BA
 SPARKIFY_COPY_MAX_ERRORS SPARKIFY_DUCKDB_PATH SPARKIFY_ENVIRONMENT SPARKIFY_ENVIRONMENT_DAYS
 SPARKIFY_HISTORY_DAYS SPARKIFY_KEEP_MANIFESTS SPARKIFY_LAKE SPARKIFY_LOCK_TIMEOUT
 SPARKIFY_LOG_BUCKET SPARKIFY_MANIFEST_PREFIX SPARKIFY_PART_MB SPARKIFY_REBUILD_LIMIT_ROWS
-SPARKIFY_REMOVAL_LIMIT_PERCENT SPARKIFY_SCHEDULE_CRON SPARKIFY_TARGET SPARKIFY_TIMEZONE
-SPARKIFY_SNAPSHOT SPARKIFY_UI_URL
+SPARKIFY_REMOVAL_LIMIT_PERCENT SPARKIFY_SCHEDULE_CRON SPARKIFY_SLICE_DAYS SPARKIFY_SNAPSHOT
+SPARKIFY_TARGET SPARKIFY_TIMEZONE SPARKIFY_UI_URL
 REDSHIFT_CLUSTER_ID REDSHIFT_CONNECT_TIMEOUT REDSHIFT_DATABASE REDSHIFT_HOST REDSHIFT_IAM_ROLE
 REDSHIFT_KEEPALIVE REDSHIFT_PASSWORD REDSHIFT_PORT REDSHIFT_RETRIES REDSHIFT_SECRET_ARN
 REDSHIFT_SLICES REDSHIFT_SSLMODE REDSHIFT_STATEMENT_TIMEOUT REDSHIFT_USER REDSHIFT_WORKGROUP
@@ -70,6 +70,7 @@ class Settings:
     skip_bad_files: bool  # load the others; else a bad line fails the load
     removal_limit: int  # percent of a table's rows or files that a run may take out unasked
     rebuild_limit: int  # rows of a table that a run may build anew unasked
+    slice_days: int  # new days that one transaction takes in
     automation: bool  # sensors and schedules start switched on; never in an environment
     schedule_cron: str  # of the nightly run; Dagster checks it when it makes the schedule
     timezone: str  # of schedule_cron, an IANA name
@@ -115,6 +116,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         skip_bad_files=_choice(env, "SPARKIFY_BAD_FILES", ("stop", "skip")) == "skip",
         removal_limit=whole_number(env, "SPARKIFY_REMOVAL_LIMIT_PERCENT", default=10, most=100),
         rebuild_limit=whole_number(env, "SPARKIFY_REBUILD_LIMIT_ROWS", default=10_000_000),
+        slice_days=whole_number(env, "SPARKIFY_SLICE_DAYS", default=366, least=1),
         automation=_choice(env, "SPARKIFY_AUTOMATION", ("off", "on")) == "on"
         and not environment_name,
         schedule_cron=env.get("SPARKIFY_SCHEDULE_CRON") or DEFAULT_SCHEDULE_CRON,

@@ -71,7 +71,7 @@ _EXPLAINED = re.compile(
 )
 _TEMPORARY = re.compile(_WORDS + r"CREATE TEMP TABLE (\w+)", re.IGNORECASE)
 # Of tables that only an older version has.
-_UNEXPLAINED = ("bookkeeping/former_versions",)
+_UNEXPLAINED = ("bookkeeping/former_versions", "bookkeeping/move_statements")
 _OF_COMMITS = ("redshift/find_commit", "redshift/forget_commits", "redshift/remember_commit")
 
 
@@ -536,7 +536,7 @@ _LATER = {
     "values": Keyword("left_level, right_level"),
     "counts": Keyword("SUM(CASE WHEN left_level = right_level THEN 0 ELSE 1 END) AS level"),
     "differs": Keyword("CASE WHEN left_level = right_level THEN 0 ELSE 1 END = 1"),
-    "row_count": 9,
+    "row_count": 9, "statements": "[]", "last": "t",
 }  # fmt: skip
 _PLACES: dict[str, dict[str, Any]] = {
     "a later load": _LATER,

@@ -36,15 +36,8 @@ CREATE TABLE IF NOT EXISTS staging.ledger (
     full_load_id BIGINT NOT NULL,       -- its latest load that built it anew; 0 before the first
     run_id VARCHAR(64),                 -- the run of its latest load
     loaded_at TIMESTAMP,                -- when that was, UTC
-    row_count BIGINT                    -- rows that it left, those of the table's helpers included
-)
-DISTSTYLE ALL;
-
--- name: create_statements
--- One row per table: the SQL of its latest load, for `sparkify plan` to compare with that of now.
-CREATE TABLE IF NOT EXISTS staging.statements (
-    table_name VARCHAR(128) NOT NULL,   -- schema.table
-    statements VARCHAR(65535) NOT NULL  -- a JSON array; of the events, with the JSONPaths
+    row_count BIGINT,                   -- rows that it left, those of the table's helpers included
+    statements VARCHAR(65535)           -- the SQL of its latest load: a JSON array, for the plan
 )
 DISTSTYLE ALL;
 
@@ -167,11 +160,17 @@ LEFT JOIN (
 SELECT
     table_name,
     statements
-FROM staging.statements;
+FROM staging.ledger
+WHERE statements IS NOT NULL;
 
--- name: forget_statements
-DELETE FROM staging.statements
-WHERE table_name = :table_name;
+-- name: move_statements
+-- Older versions kept them in a table of their own.
+UPDATE staging.ledger
+SET statements = former.statements
+FROM staging.statements AS former
+WHERE ledger.table_name = former.table_name;
+
+DROP TABLE staging.statements;
 
 -- name: former_versions
 -- The ledger's predecessor: what an older version of the platform had created.
@@ -196,7 +195,8 @@ SET
     full_load_id = :full_load_id,
     run_id = :run_id,
     loaded_at = CAST(:loaded_at AS TIMESTAMP),
-    row_count = :row_count
+    row_count = :row_count,
+    statements = COALESCE(:statements, statements)
 WHERE table_name = :table_name;
 
 -- name: forget_changes
@@ -224,12 +224,6 @@ SELECT DISTINCT
     artist_name
 FROM staging.load_changes
 WHERE table_name IN (:sources) AND load_id > :load_id;
-
--- name: pending_span
-SELECT
-    MIN(changed_day) AS first_day,
-    MAX(changed_day) AS last_day
-FROM pending;
 
 -- name: latest_span
 -- The days that a table's latest load changed, for its checks.
@@ -282,12 +276,12 @@ WHERE table_name = :table_name AND file_name IN (:file_names);
 DELETE FROM staging.rejected_lines
 WHERE table_name = :table_name AND file_name IN (:file_names);
 
--- name: lake
+-- name: lakes
 SELECT
+    table_name,
     lake,
     is_sample
-FROM staging.lakes
-WHERE table_name = :table_name;
+FROM staging.lakes;
 
 -- name: forget_lake
 DELETE FROM staging.lakes

@@ -1,21 +1,65 @@
 -- What the platform asks of Redshift alone: its system views, and whether a COMMIT took effect.
 
 -- name: costs
--- What the statements of a run's changes took, in microseconds, and what they gave back.
+-- What the statements of a run's changes took, in microseconds, what they gave back, and what they
+-- read from tables.
 SELECT
     TRIM(query_label) AS query_label,
-    COUNT(*) AS queries,
+    SUM(queries) AS queries,
     SUM(elapsed_time) AS elapsed_time,
     SUM(queue_time) AS queue_time,
     SUM(execution_time) AS execution_time,
     SUM(returned_rows) AS returned_rows,
-    SUM(returned_bytes) AS returned_bytes
-FROM sys_query_history
+    SUM(returned_bytes) AS returned_bytes,
+    SUM(scanned_rows) AS scanned_rows,
+    SUM(scanned_bytes) AS scanned_bytes
+FROM (
+    SELECT
+        query_label,
+        start_time,
+        1 AS queries,
+        elapsed_time,
+        queue_time,
+        execution_time,
+        returned_rows,
+        returned_bytes,
+        0 AS scanned_rows,
+        0 AS scanned_bytes
+    FROM sys_query_history
+    UNION ALL
+    SELECT
+        queries.query_label,
+        queries.start_time,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        steps.output_rows,
+        steps.output_bytes
+    FROM sys_query_detail AS steps
+    INNER JOIN sys_query_history AS queries
+        ON steps.query_id = queries.query_id
+    WHERE TRIM(steps.step_name) = 'scan'
+) AS costs
 WHERE
     start_time >= CAST(:since AS TIMESTAMP)
     AND SPLIT_PART(query_label, '/', 1) = :run_id
     AND SPLIT_PART(query_label, '/', 2) <> ''
 GROUP BY TRIM(query_label);
+
+-- name: copy_rows
+-- Rows that this host wrote to S3, an object each: too many for a statement's parameters.
+COPY :relation (:columns)
+FROM :rows
+IAM_ROLE :iam_role
+FORMAT AS JSON 'auto'
+REGION :region
+GZIP
+TIMEFORMAT 'auto'
+COMPUPDATE OFF
+STATUPDATE OFF;
 
 -- name: find_commit
 SELECT COUNT(*) AS found
@@ -59,24 +103,17 @@ WHERE :key_column = :key_value AND starttime >= CAST(:since AS TIMESTAMP)
 ORDER BY file_name, line_number, column_name;
 
 -- name: remember_commit
+-- Each is put after all before it, whatever the clocks say, so that the latest is known: nothing is
+-- put down where that is not the one that this transaction took for the latest.
 INSERT INTO staging.commits (token, run_id, committed_at)
-VALUES (:token, :run_id, CAST(:committed_at AS TIMESTAMP));
-
--- name: scans
--- What the statements of a run's changes read from tables.
 SELECT
-    TRIM(queries.query_label) AS query_label,
-    SUM(steps.output_rows) AS scanned_rows,
-    SUM(steps.output_bytes) AS scanned_bytes
-FROM sys_query_detail AS steps
-INNER JOIN sys_query_history AS queries
-    ON steps.query_id = queries.query_id
-WHERE
-    queries.start_time >= CAST(:since AS TIMESTAMP)
-    AND SPLIT_PART(queries.query_label, '/', 1) = :run_id
-    AND SPLIT_PART(queries.query_label, '/', 2) <> ''
-    AND TRIM(steps.step_name) = 'scan'
-GROUP BY TRIM(queries.query_label);
+    CAST(:token AS VARCHAR(64)),
+    CAST(:run_id AS VARCHAR(64)),
+    GREATEST(CAST(:committed_at AS TIMESTAMP), DATEADD(MICROSECOND, 1, MAX(committed_at)))
+FROM staging.commits
+HAVING
+    CAST(:last AS VARCHAR(64)) = ''
+    OR MAX(CASE WHEN token = :last THEN committed_at END) = MAX(committed_at);
 
 -- name: schemas
 -- Which of the platform's schemas exist, in the order in which tables are searched for.

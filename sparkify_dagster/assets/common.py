@@ -9,13 +9,14 @@ from pydantic import Field
 
 from sparkify_dagster.lake.base import LakeError
 from sparkify_dagster.lineage import read_lineage
-from sparkify_dagster.loading.ledger import first_rows
+from sparkify_dagster.loading.ledger import first_rows, row_count
 from sparkify_dagster.loading.refresh import RefreshResult
 from sparkify_dagster.loading.rejects import Refused, skipping
 from sparkify_dagster.loading.removals import EVERYTHING
 from sparkify_dagster.loading.staging import StagingResult
 from sparkify_dagster.loading.version import read_version
 from sparkify_dagster.presentation import asset_key, failure, shown
+from sparkify_dagster.report.sections import SECTIONS
 from sparkify_dagster.settings import Settings
 from sparkify_dagster.table import Table
 from sparkify_dagster.text import code_block, markdown_table
@@ -25,6 +26,7 @@ Result = TypeVar("Result")
 
 OWNERS = ["team:data-platform"]
 PREVIEW_ROWS = 5
+_SHOWN_SQL = 5000  # characters of a statement; no load has more, but the ledger keeps their SQL
 
 
 class LoadConfig(dg.Config):
@@ -145,7 +147,8 @@ def load_table(
 
     def body(session: Session) -> tuple[Result, dict[str, Any]]:
         result = load(session)
-        sql = dg.MetadataValue.md(code_block(";\n\n".join(session.statements), "sql"))
+        texts = (text[:_SHOWN_SQL] for text in session.statements)
+        sql = dg.MetadataValue.md(code_block(";\n\n".join(texts), "sql"))
         return result, {**_describe(session, table), "sql": sql}
 
     label = f"{context.run.job_name}/{table.name}"
@@ -171,7 +174,9 @@ def materialized(
 
 
 def _describe(session: Session, table: Table) -> dict[str, Any]:
-    """Return row count and preview of a table as it now is."""
+    """Return row count and preview of a table as it now is; what is reported on needs none."""
+    if table.name in SECTIONS:
+        return {"dagster/row_count": row_count(session, table)}
     count, rows = first_rows(session, table, PREVIEW_ROWS)
     columns = tuple(column.name for column in table.columns)
     preview = [tuple(map(shown, columns, row)) for row in rows]

@@ -26,13 +26,11 @@ from sparkify_dagster.loading.days import (
     unusual_days,
     what_became,
 )
-from sparkify_dagster.loading.plan import holds_all
 from sparkify_dagster.loading.rejects import Refused
 from sparkify_dagster.loading.removals import describe
 from sparkify_dagster.loading.sharing import list_events
 from sparkify_dagster.loading.staging import (
     StagingResult,
-    known_files,
     load_events,
     load_songs,
     open_books,
@@ -81,8 +79,10 @@ def build_staging_events(settings: Settings) -> dg.AssetsDefinition:
         source = lake.open()
         before: dict[dt.date, Day] = {}
         refused: Refused | None = {} if settings.skip_bad_files else None
+        done = StagingResult(has_more=True)  # the slices so far
 
         def load(session: Session) -> tuple[StagingResult, dict[dt.date, Day]]:
+            session.take_turn()  # there is mostly a new day, and so nothing is looked at twice
             listed = list_events(session, source)
             in_lake = {file.day for file in listed if file.day}
             days = parse_days(config.days, in_lake) if config.days.strip() else None
@@ -93,31 +93,32 @@ def build_staging_events(settings: Settings) -> dg.AssetsDefinition:
                 session,
                 source,
                 days,
-                config.full_refresh,
+                config.full_refresh and not done.load_id,
                 settings.copy_max_errors,
                 context.run.run_id,
                 config.removal_limit(settings),
                 books,
                 refused,
                 config.rebuild_limit(settings),
+                settings.slice_days,
             )
-            is_as_before = not result.files_read and holds_all(listed, books.known)
-            known = books.known if is_as_before else known_files(session, STAGING_EVENTS)
-            return result, what_became(listed, known)
+            return result, what_became(listed, result.known)
 
-        try:
-            (result, days), metadata = load_table(
-                context, warehouse.open(), STAGING_EVENTS, load, refused
-            )
-        except dg.Failure:
-            if before:
-                report_days(context.instance, settings, before, before)
-            raise
-        report_days(context.instance, settings, before, days, result.days)
-        yield materialized(result, metadata | _what_was_done(result))
-        yield from _file_check_results(result)
+        while done.has_more:
+            try:
+                (result, days), metadata = load_table(
+                    context, warehouse.open(), STAGING_EVENTS, load, refused
+                )
+            except dg.Failure:
+                if before:
+                    report_days(context.instance, settings, before, before)
+                raise
+            report_days(context.instance, settings, before, days, result.days)
+            done = result.after(done)
+        yield materialized(done, metadata | _what_was_done(done))
+        yield from _file_check_results(done)
         yield _recent(days)
-        yield _usual(days, result, renderer)
+        yield _usual(days, done, renderer)
 
     return staging_events
 

@@ -134,12 +134,9 @@ def combine(
 
     def take(file: SourceFile, content: bytes) -> None:
         prefix = _prefix(file.name)
-        plain = shapes.plain_lines(file.name, content) if shapes else []
-        if plain:
-            lines: Sequence[int] = range(1, len(plain) + 1)
-            start = prefix + b","
-            text = start + (b"\n" + start).join(plain) + b"\n"
-        else:
+        count, text = shapes.prefixed(file.name, content, prefix + b",") if shapes else (0, b"")
+        lines: Sequence[int] = range(1, count + 1)
+        if not count:
             packed = file.name.endswith(".gz")
             read = read_objects(file.name, BytesIO(content)) if packed else split_objects(content)
             objects = list(read)

@@ -9,11 +9,9 @@ cannot feign.
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import repeat
-from operator import itemgetter
-from typing import Any
+from itertools import accumulate
 
 from sparkify_dagster.lake.objects import decompress
 
@@ -21,6 +19,7 @@ _BETWEEN = b'":'
 _KEY = re.compile(rb'(?:^|,)\s*"([^"\\]*)$')
 # What a value begins with that is no number; what else does not is looked at more closely.
 _NO_NUMBER = (b'"', b' "', b"n", b" n")
+_CHUNK = 1 << 20  # bytes looked at together
 _NO_SHAPE: tuple[tuple[str, ...], list[bytes]] = ((), [b"{"])  # which no line begins with
 
 
@@ -49,42 +48,77 @@ class Shapes:
         self._number = re.compile(rf'"({any_key})"\s*:\s*(-?\d[^,}}\s]*)'.encode())
         self.keys: set[str] = set()  # of all files
         self.files: dict[str, FileKeys] = {}  # those of several objects
-        # By the number of pieces between the colons: the keys, how each piece ends, and what takes
-        # out those that a text's value begins.
-        self._known: dict[int, tuple[tuple[str, ...], list[bytes], Any]] = {}
+        # By the number of pieces between the colons: the keys, how each piece ends, and which
+        # pieces a text's value begins.
+        self._known: dict[int, tuple[tuple[str, ...], list[bytes], Sequence[int]]] = {}
 
-    def plain_lines(self, name: str, content: bytes) -> list[bytes]:
-        """Take in a file of one object a line; return the lines without their opening braces.
+    def prefixed(self, name: str, content: bytes, start: bytes) -> tuple[int, bytes]:
+        """Take in a file of one object a line; return their number, and them after `start`.
 
-        Empty where a line is not plainly an object whose keys another showed: nothing is taken in.
+        That stands for their braces. 0 where a line is not plainly an object whose keys another
+        showed: nothing is taken in.
         """
-        lines = decompress(name, content).removesuffix(b"\n").split(b"\n{")
+        seen: Counter[tuple[str, ...]] = Counter()
+        texts: list[bytes] = []
+        for chunk in _chunks(decompress(name, content).removesuffix(b"\n")):
+            keys, count = self._alike(chunk)
+            seen[keys] += count
+            text = chunk[1:].replace(b"\n{", b"\n" + start)
+            if not count:
+                lines = self._one_by_one(chunk, seen)
+                if not lines:
+                    return 0, b""
+                text = (b"\n" + start).join(lines)
+            texts += start, text, b"\n"
+        found: Counter[str] = Counter()
+        for keys, count in seen.items():
+            found.update(dict.fromkeys(keys, count))
+        self._add(name, FileKeys(seen.total(), 0, seen.total(), found))
+        return seen.total(), b"".join(texts)
+
+    def _alike(self, chunk: bytes) -> tuple[tuple[str, ...], int]:
+        """Return the keys and the number of lines that all have them, and nothing to be quoted.
+
+        0 where it has to be looked at line by line.
+        """
+        width = chunk.partition(b"\n")[0].count(_BETWEEN)
+        keys, ends, places = self._known.get(width + 1, (*_NO_SHAPE, ()))
+        pieces = chunk.split(_BETWEEN)
+        count, over = divmod(len(pieces) - 1, max(1, width))
+        if (pieces[0], chunk[-1:], over) != (b"{" + ends[0], b"}", 0):
+            return (), 0
+        for at, end in enumerate((*ends[1:], b"}\n{" + ends[0]), 1):
+            # One text of what follows a key in all lines, as to count in it is soon done; what they
+            # are split by is in none of them.
+            text = _BETWEEN.join((b"", *pieces[at::width], b""))
+            if text.count(end + _BETWEEN) != count - (at == width):
+                return (), 0
+            starts = accumulate(text.count(_BETWEEN + start) for start in _NO_NUMBER)
+            if at in places and count not in starts:
+                return (), 0
+        return (keys, count) if chunk.count(b"\n") == count - 1 else ((), 0)
+
+    def _one_by_one(self, chunk: bytes, seen: Counter[tuple[str, ...]]) -> list[bytes]:
+        """Return lines without their braces, numbers quoted; none where one is not plain."""
+        lines = chunk.split(b"\n{")
         if lines[0][:1] != b"{":
             return []
         lines[0] = lines[0][1:]
-        seen: list[tuple[str, ...]] = []
         for at, line in enumerate(lines):
             pieces = line.split(_BETWEEN)
-            keys, ends, texts = self._known.get(len(pieces), (*_NO_SHAPE, None))
+            keys, ends, places = self._known.get(len(pieces), (*_NO_SHAPE, ()))
             if pieces[0] != ends[0] or not all(map(bytes.endswith, pieces, ends)):
                 keys, ends = _shape(line, pieces)
                 if not keys:
                     return []
-                # The first begins with a key; it makes a tuple of what may be one text.
-                places = (number for number, key in enumerate(keys, 1) if key in self._texts)
-                texts = itemgetter(0, 0, *places)
-                self._known[len(pieces)] = keys, ends, texts
-            if not all(map(bytes.startswith, texts(pieces), repeat(_NO_NUMBER))):
+                # The first begins with a key.
+                places = [number for number, key in enumerate(keys, 1) if key in self._texts]
+                self._known[len(pieces)] = keys, ends, places
+            if not all(pieces[place].startswith(_NO_NUMBER) for place in places):
                 lines[at] = self.quoted(line)
             if line[-1:] != b"}" or b"\n" in line:
                 return []
-            seen.append(keys)
-        # A shape's keys are one object, whose number is sooner counted than its hash.
-        by_number = {id(keys): keys for keys in seen}
-        found: Counter[str] = Counter()
-        for number, count in Counter(map(id, seen)).items():
-            found.update(dict.fromkeys(by_number[number], count))
-        self._add(name, FileKeys(len(lines), 0, len(lines), found))
+            seen[keys] += 1
         return lines
 
     def quoted(self, text: bytes) -> bytes:
@@ -106,6 +140,16 @@ class Shapes:
         self.keys |= file.keys.keys()
         if file.objects > 1:
             self.files[name] = file
+
+
+def _chunks(content: bytes) -> Iterator[bytes]:
+    """Yield the lines of a file, some at a time."""
+    start = 0
+    while start <= len(content):
+        end = content.find(b"\n{", start + _CHUNK)
+        end = len(content) if end < 0 else end
+        yield content[start:end]
+        start = end + 1
 
 
 def _shape(line: bytes, pieces: Sequence[bytes]) -> tuple[tuple[str, ...], list[bytes]]:

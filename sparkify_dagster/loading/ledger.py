@@ -15,7 +15,8 @@ from sparkify_dagster.tables import readers
 from sparkify_dagster.warehouse.base import Row, Session
 from sparkify_dagster.warehouse.statements import Keyword
 
-_LEDGER = ("ledger", "")
+LEDGER = ("ledger", "")
+STORED = "stored rows"  # what a run keeps of a table, its helpers included, until it loads it
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,9 @@ class Ledger:
 
 
 def read_ledger(session: Session) -> Ledger:
-    """Return the ledger as it is; what the run knows of it will do where nothing is written."""
-    if session.has_turn or _LEDGER not in session.kept:
-        ledger = session.kept[_LEDGER] = Ledger({})
+    """Return the ledger, as the run knows it."""
+    if LEDGER not in session.kept:
+        ledger = session.kept[LEDGER] = Ledger({})
         for row in session.query("bookkeeping/ledger"):
             name = row["table_name"]
             ledger.entries[name] = Entry(
@@ -101,7 +102,7 @@ def read_ledger(session: Session) -> Ledger:
             if row["changed_by"] is not None:
                 span = Span(row["first_day"], row["last_day"])
                 ledger.changes[name, int(row["changed_by"])] = span
-    found: Ledger = session.kept[_LEDGER]
+    found: Ledger = session.kept[LEDGER]
     return found
 
 
@@ -120,14 +121,15 @@ def record_load(
         loads = (ledger.of(reader).load_id for reader in readers(table.name))
         taken_in = min((number for number in loads if number), default=taken_in)
     name = table.qualified_name
-    if any(changed == name and by <= taken_in for changed, by in ledger.changes):
+    if old := [key for key in ledger.changes if key[0] == name and key[1] <= taken_in]:
         session.execute("bookkeeping/forget_changes", table_name=table.name, taken_in=taken_in)
+        for one in old:
+            del ledger.changes[one]
     full_load_id = load_id if is_full else ledger.of(table).full_load_id
+    statements = None
     if version != ledger.of(table).version:
-        statements = [*decisive_statements(table), *[rules] * bool(rules)]
-        session.execute("bookkeeping/forget_statements", table_name=name)
-        row = (name, json.dumps(statements, ensure_ascii=False))
-        session.insert("staging.statements", ("table_name", "statements"), [row])
+        texts = [*decisive_statements(table), *[rules] * bool(rules)]
+        statements = json.dumps(texts, ensure_ascii=False)
     session.execute(
         "bookkeeping/record_load",
         table_name=name,
@@ -137,6 +139,7 @@ def record_load(
         run_id=run_id,
         loaded_at=utc_now(),
         row_count=Keyword(counting(table)),
+        statements=statements,
     )
     ledger.entries[name] = replace(
         ledger.of(table),
@@ -147,6 +150,8 @@ def record_load(
     )
     for key in [key for key in session.kept if key[1] == table.name]:
         del session.kept[key]
+    if not is_full and table.section("changes"):
+        session.kept.pop(LEDGER, None)  # which days the load changed is not known here
     return load_id
 
 

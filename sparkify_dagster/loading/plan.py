@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sparkify_dagster.lake.base import LakeError, SourceFile
 
@@ -85,6 +85,13 @@ def plan_songs(listed: Sequence[SourceFile], known: Known, read_again: bool) -> 
     changed = [file for file in listed if read_again or not _is_same(file, known)]
     replaced = [*gone, *(file.name for file in changed if file.name in known)]
     return Plan(changed, dict.fromkeys(replaced), [], gone)
+
+
+def first_days(plan: Plan, most: int) -> tuple[Plan, bool]:
+    """Return the plan with the first new days only, and whether that leaves some for later."""
+    new = {file.day for file in plan.read if file.day} - {*plan.replaced.values()}
+    later = {*sorted(new)[most:]}
+    return replace(plan, read=[file for file in plan.read if file.day not in later]), bool(later)
 
 
 def holds_all(listed: Sequence[SourceFile], known: Known) -> bool:

@@ -14,6 +14,7 @@ from sparkify_dagster.lake.base import DamagedFileError, Lake, LakeError, Source
 from sparkify_dagster.lake.objects import read_objects
 from sparkify_dagster.loading.ledger import utc_now
 from sparkify_dagster.loading.plan import Known
+from sparkify_dagster.loading.sharing import REJECTS
 from sparkify_dagster.table import Table
 from sparkify_dagster.warehouse.base import BadLine, LoadError, Row, Session
 from sparkify_dagster.warehouse.scratch import scratch_folder
@@ -21,7 +22,6 @@ from sparkify_dagster.warehouse.scratch import scratch_folder
 Result = TypeVar("Result")
 Refused = dict[str, list[BadLine]]  # what is wrong with files, by name, as this run has found
 
-_REJECTS = ("rejects", "")
 _FILE_COLUMNS = (
     *("table_name", "file_name", "file_day", "size_bytes", "version", "max_errors", "reason"),
     *("run_id", "rejected_at"),
@@ -45,10 +45,10 @@ class Reject:
 
 
 def _rejects(session: Session) -> list[dict[str, Any]]:
-    """Return the rejects of all tables, asked for once a run where nothing is written."""
-    if session.has_turn or _REJECTS not in session.kept:
-        session.kept[_REJECTS] = session.query("bookkeeping/rejects")
-    found: list[dict[str, Any]] = session.kept[_REJECTS]
+    """Return the rejects of all tables, asked for once a run where none is added."""
+    if REJECTS not in session.kept:
+        session.kept[REJECTS] = session.query("bookkeeping/rejects")
+    found: list[dict[str, Any]] = session.kept[REJECTS]
     return found
 
 
@@ -155,6 +155,8 @@ class Rejects:
         rows = [(self._table, *row, *by) for row in _lines(lake, files, lines)]
         if rows:
             self._session.insert("staging.rejected_lines", _LINE_COLUMNS, rows)
+        if rows or new or forgotten:
+            del self._session.kept[REJECTS]
         return {name: one.reason for name, one in {**kept, **new}.items() if one.reason}
 
     def _is_bad_still(self, file: SourceFile) -> bool:

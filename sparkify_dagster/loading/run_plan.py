@@ -39,11 +39,13 @@ NOTHING, UPDATE, REBUILD, REFUSED = "nothing", "update", "rebuild", "refused"
 # What goes on around the sections: relations, ledger, lock, label, commit and its note, the number
 # and the first of the rows.
 _AROUND = 8
-_STATEMENTS = "staging.statements"
-_OF_STAGING = ("landing", "copy", "insert", "remove", "after_copy", "remember_files")
+_STATEMENTS = "staging.ledger.statements"
+_OF_STAGING = (
+    *("before_copy", "landing", "copy", "insert", "remove", "after_copy", "remember_files"),
+)
 _BOOKKEEPING = {
-    "staging": ("known_files", "lake", "files_of_load", "forget_files", "rows_of_load"),
-    "": ("pending", "pending_span"),
+    "staging": ("known_files", "lakes", "files_of_load", "forget_files", "rows_of_load"),
+    "": ("pending",),
 }
 
 
@@ -126,7 +128,7 @@ def _look(session: Session, listed: dict[str, list[SourceFile]], settings: Setti
     existing = relations(session)
     if "staging.ledger" not in existing:
         return _Warehouse()
-    needed = {"staging.ledger.row_count", *map(created_name, bookkeeping())} - {_STATEMENTS}
+    needed = {"staging.ledger.row_count", *map(created_name, bookkeeping())}
     if not needed <= existing.keys():
         raise WarehouseError(
             "this warehouse was made by an older version, or parts of it were dropped: the next "
@@ -320,7 +322,7 @@ def _rows_read(
 def _count_statements(table: Table, plan: TablePlan) -> int:
     """Return how many statements Redshift would be sent for a table, roughly."""
     if plan.action in (NOTHING, REFUSED):
-        return _AROUND - 3  # nothing to label, to note and to commit
+        return 2  # what the UI shows and the checks
     is_full = plan.action == REBUILD
     group = table.group if table.group == "staging" else ""
     parts = [table.section(name) for name in (_OF_STAGING if group else ("load",))]
@@ -328,8 +330,7 @@ def _count_statements(table: Table, plan: TablePlan) -> int:
     parts += [one.section("all_changes") for one in sources(table)] * is_full
     parts += [f"bookkeeping/{name}" for name in _BOOKKEEPING[group]]
     parts += ["bookkeeping/forget_changes", "bookkeeping/record_load"]
-    # Emptying its tables, and keeping the new SQL.
-    extra = (len(table.stored) + 2) * is_full
+    extra = len(table.stored) * is_full  # emptying its tables
     return _AROUND + extra + sum(len(read_statements(part)) for part in parts if part)
 
 

@@ -3,9 +3,18 @@
 import hashlib
 import logging
 from collections.abc import Iterator
+from typing import Any
 
-from sparkify_dagster.loading.ledger import Entry, Ledger, counting, read_ledger
-from sparkify_dagster.loading.sharing import MARK, RELATIONS, follow, relations, take_over
+from sparkify_dagster.loading.ledger import LEDGER, STORED, Entry, Ledger, counting, read_ledger
+from sparkify_dagster.loading.sharing import (
+    LAKES,
+    MARK,
+    REJECTS,
+    RELATIONS,
+    follow,
+    relations,
+    take_over,
+)
 from sparkify_dagster.loading.version import views
 from sparkify_dagster.table import Table
 from sparkify_dagster.tables import TABLES
@@ -15,8 +24,9 @@ from sparkify_dagster.warehouse.statements import read_statement, section_names
 
 _log = logging.getLogger(__name__)
 
-LOCK = "bookkeeping/create_load_lock"
+LOCK, LOCK_TABLE = "bookkeeping/create_load_lock", "staging.load_lock"
 HASH = "; sha256 "  # in a view's definition, before the hash of its SQL
+_TABLE = "BASE TABLE"  # as the catalog calls it
 # What an older version of the platform kept instead of the ledger.
 _FORMER = ("staging.table_versions", "staging.loads", "staging.loads_seen")
 
@@ -34,20 +44,16 @@ def prepare(session: Session) -> Ledger:
     """
     looked = session.kept.pop(RELATIONS, None)
     existing = looked or relations(session)
+    before = set(existing)
     if session.environment and MARK not in existing:
         raise NoEnvironment(session.environment)
-    for statement in bookkeeping():
-        if created_name(statement) not in existing:
-            session.execute(statement)
-    if "staging.ledger" not in existing and _FORMER[0] in existing:
-        _bring_over(session, existing)
-    if "staging.ledger" in existing and "staging.ledger.row_count" not in existing:
-        session.run("ALTER TABLE staging.ledger ADD COLUMN row_count BIGINT")
-        existing["staging.ledger.row_count"] = "bigint"
+    _prepare_bookkeeping(session, existing)
     ledger = follow(session, existing) if session.environment else read_ledger(session)
-    before = dict(ledger.entries)
+    entries = dict(ledger.entries)
     migrated = False
     for table in TABLES.values():
+        if existing.keys().isdisjoint(table.stored):
+            session.kept[STORED, table.name] = 0
         made = [
             _prepare_table(session, table, statement, ledger, existing)
             for statement in table.creates
@@ -56,16 +62,37 @@ def prepare(session: Session) -> Ledger:
         if any(made) and table.qualified_name in ledger.entries:
             _build_anew(ledger, table)
     if not looked:
-        for table in _changed_by_hand(session, ledger, existing):
+        for table in _changed_by_hand(session, ledger, before):
             _build_anew(ledger, table)
     _prepare_views(session, ledger, existing, replace=migrated)
-    defined = {n: entry for n, entry in ledger.entries.items() if entry != before.get(n)}
+    defined = {n: entry for n, entry in ledger.entries.items() if entry != entries.get(n)}
     if defined:
-        session.execute("bookkeeping/forget_tables", table_names=tuple(defined))
+        if known := tuple(defined.keys() & entries.keys()):
+            session.execute("bookkeeping/forget_tables", table_names=known)
         _write_down(session, defined)
-    else:
-        session.kept[RELATIONS] = existing
+    session.kept[RELATIONS] = existing
     return ledger
+
+
+def _prepare_bookkeeping(session: Session, existing: dict[str, str]) -> None:
+    before = set(existing)
+    for statement in bookkeeping():
+        if created_name(statement) not in existing:
+            session.execute(statement)
+            existing[created_name(statement)] = _TABLE
+    if before <= {LOCK_TABLE, "staging.commits"}:
+        nothing: dict[tuple[str, str], Any] = {
+            ("files", table.name): {} for table in TABLES.values()
+        }
+        session.kept |= {LEDGER: Ledger({}), LAKES: {}, REJECTS: [], **nothing}
+    if "staging.ledger" not in before and _FORMER[0] in existing:
+        _bring_over(session, existing)
+    for column, kind in (("row_count", "BIGINT"), ("statements", "VARCHAR(65535)")):
+        if "staging.ledger" in before and f"staging.ledger.{column}" not in existing:
+            session.run(f"ALTER TABLE staging.ledger ADD COLUMN {column} {kind}")
+        existing[f"staging.ledger.{column}"] = kind
+    if existing.pop("staging.statements", None):
+        session.execute("bookkeeping/move_statements")
 
 
 def reset(session: Session) -> None:
@@ -96,7 +123,7 @@ def reset(session: Session) -> None:
     session.kept.clear()
 
 
-def _changed_by_hand(session: Session, ledger: Ledger, existing: dict[str, str]) -> Iterator[Table]:
+def _changed_by_hand(session: Session, ledger: Ledger, existing: set[str]) -> Iterator[Table]:
     """Yield the tables that do not hold what their latest load left, as far as counting tells."""
     known = {name for name, entry in ledger.entries.items() if entry.row_count is not None}
     loaded = [table for table in TABLES.values() if table.qualified_name in known]
@@ -108,6 +135,7 @@ def _changed_by_hand(session: Session, ledger: Ledger, existing: dict[str, str])
         return
     (counts,) = session.run(f"SELECT {', '.join(map(counting, loaded))}")
     for table, found in zip(loaded, counts, strict=True):
+        session.kept[STORED, table.name] = found
         if found != (left := ledger.of(table).row_count):
             _log.warning(
                 "%s was changed by hand: with its helpers it has %s rows, where its latest load "
@@ -164,6 +192,7 @@ def _prepare_table(
         if entry:
             _log.warning("%s was dropped by hand; it is built anew.", name)
         session.execute(statement)
+    existing[name] = _TABLE
     _define(ledger, name, wanted, version=None)
     return True
 
@@ -187,6 +216,7 @@ def _prepare_views(
             session.run(f"DROP {kind} {name}")
     for view, text in wanted.items():
         session.execute(view)
+        existing[created_name(view)] = "VIEW"
         entry = ledger.entries.get(created_name(view))
         _define(ledger, created_name(view), text, entry.version if entry else None)
 

@@ -13,7 +13,8 @@ from sparkify_dagster.tables import TABLES
 from sparkify_dagster.warehouse.base import Session
 from sparkify_dagster.warehouse.columns import created_name, definition, read_columns
 
-RELATIONS = ("relations", "")  # as a run keeps them
+# What a run keeps of all tables.
+RELATIONS, LAKES, REJECTS = ("relations", ""), ("lakes", ""), ("rejects", "")
 MARK = "staging.environment"  # the table that only an environment has
 
 
@@ -69,6 +70,8 @@ def follow(session: Session, existing: dict[str, str]) -> Ledger:
         }
         if moved:
             session.execute("environments/follow", names=tuple(sorted(moved)))
+            for key in [key for key in session.kept if key[1] or key in (REJECTS, LAKES)]:
+                del session.kept[key]
             ledger.entries |= {name: production[name] for name in moved}
     return ledger
 

@@ -9,7 +9,14 @@ from typing import NamedTuple
 
 from sparkify_dagster.lake.base import LOG_PREFIX, SONG_PREFIX, Lake, SourceFile
 from sparkify_dagster.loading.ledger import Ledger, record_load, utc_now
-from sparkify_dagster.loading.plan import KnownFile, Plan, holds_all, plan_events, plan_songs
+from sparkify_dagster.loading.plan import (
+    KnownFile,
+    Plan,
+    first_days,
+    holds_all,
+    plan_events,
+    plan_songs,
+)
 from sparkify_dagster.loading.refresh import empty, refuse_rebuild
 from sparkify_dagster.loading.rejects import Refused, Rejects
 from sparkify_dagster.loading.removals import (
@@ -21,7 +28,7 @@ from sparkify_dagster.loading.removals import (
     refuse_removal,
 )
 from sparkify_dagster.loading.schema import prepare
-from sparkify_dagster.loading.sharing import list_events, take_over
+from sparkify_dagster.loading.sharing import LAKES, list_events, take_over
 from sparkify_dagster.loading.version import read_version
 from sparkify_dagster.table import Table
 from sparkify_dagster.tables import STAGING_EVENTS, STAGING_SONGS
@@ -53,6 +60,21 @@ class StagingResult:
     unknown_keys: set[str] = field(default_factory=set)
     removal: Removal = field(default_factory=Removal)
     left_out: list[str] = field(default_factory=list)  # names that look like data and are none
+    known: dict[str, KnownFile] = field(default_factory=dict)  # what the table is loaded from now
+    has_more: bool = False  # days are left for the next load
+
+    def after(self, before: "StagingResult") -> "StagingResult":
+        """Return what this load and the one before did together."""
+        return replace(
+            self,
+            files_read=before.files_read + self.files_read,
+            files_removed=before.files_removed + self.files_removed,
+            is_full=before.is_full or self.is_full,
+            days=before.days | self.days,
+            rejected=before.rejected + self.rejected,
+            unknown_keys=before.unknown_keys | self.unknown_keys,
+            removal=before.removal if before.removal.rows_lost else self.removal,
+        )
 
 
 @dataclass(frozen=True)
@@ -84,6 +106,7 @@ def load_events(
     books: Books | None = None,
     refused: Refused | None = None,
     rebuild_limit: int | None = None,
+    slice_days: int | None = None,
 ) -> StagingResult:
     """Load new and changed event files, all of them or those of `days`.
 
@@ -92,6 +115,7 @@ def load_events(
     confirms all, and another lake than before. `books` are those opened in this
     transaction, where the caller has asked for it already. With `refused`, bad files are left out:
     these, which an attempt of this run has found, and those of former runs that are the same still.
+    Of the days without rows, no more than the first `slice_days` are taken in.
 
     Raises:
         LakeError: a day was asked for whose file was loaded once and has gone.
@@ -116,6 +140,7 @@ def load_events(
         is_outdated=load.is_outdated,
         fingerprint=lake.fingerprint,
     )
+    plan, has_more = first_days(plan, slice_days or len(plan.read))
     plan = replace(plan, read=_fingerprints(lake, plan.read))
 
     def copy(step: CopyStep) -> CopyResult:
@@ -124,6 +149,7 @@ def load_events(
         )
 
     result = _carry_out(session, load, plan, is_full, copy)
+    result.has_more = has_more
     result.bad_files = rejects.note(lake, plan.read, plan.replaced, result.rejected, run_id)
     result.left_out = lake.left_out.get(LOG_PREFIX, [])
     return result
@@ -183,29 +209,37 @@ def _begin(
 
 
 def open_books(session: Session, table: Table) -> Books:
-    """Return the ledger and the files that a table was loaded from; the turn begins here."""
-    session.take_turn()
+    """Return the ledger and the files that a table was loaded from."""
     return Books(prepare(session), known_files(session, table))
 
 
 def known_files(session: Session, table: Table) -> dict[str, KnownFile]:
     """Return the files that a table was loaded from."""
-    return {
-        row["file_name"]: KnownFile(
-            int(row["size_bytes"]),
-            row["version"],
-            row["content_hash"],
-            row["file_day"],
-            int(row["row_count"]),
-        )
-        for row in session.query("bookkeeping/known_files", table_name=table.name)
-    }
+    key = ("files", table.name)
+    if key not in session.kept:
+        session.kept[key] = {
+            row["file_name"]: KnownFile(
+                int(row["size_bytes"]),
+                row["version"],
+                row["content_hash"],
+                row["file_day"],
+                int(row["row_count"]),
+            )
+            for row in session.query("bookkeeping/known_files", table_name=table.name)
+        }
+    found: dict[str, KnownFile] = session.kept[key]
+    return found
 
 
 def read_place(session: Session, table: Table) -> Place | None:
     """Return the lake that a staging table was loaded from."""
-    rows = session.query("bookkeeping/lake", table_name=table.name)
-    return Place(rows[0]["lake"], bool(rows[0]["is_sample"])) if rows else None
+    if LAKES not in session.kept:
+        session.kept[LAKES] = {
+            row["table_name"]: Place(row["lake"], bool(row["is_sample"]))
+            for row in session.query("bookkeeping/lakes")
+        }
+    places: dict[str, Place] = session.kept[LAKES]
+    return places.get(table.name)
 
 
 def _settle_lake(session: Session, lake: Lake, load: _Load, listed: Sequence[SourceFile]) -> None:
@@ -221,10 +255,12 @@ def _settle_lake(session: Session, lake: Lake, load: _Load, listed: Sequence[Sou
     now = Place(lake.address, lake.is_sample())
     is_same = holds_all(listed, load.known)
     refuse_other_lake(table, before, now, is_same, load.removal_limit == EVERYTHING)
-    session.execute("bookkeeping/forget_lake", table_name=table)
+    if before:
+        session.execute("bookkeeping/forget_lake", table_name=table)
     session.insert(
         "staging.lakes", ("table_name", "lake", "is_sample"), [(table, now.lake, now.is_sample)]
     )
+    session.kept[LAKES][table] = now
 
 
 def _carry_out(
@@ -232,6 +268,9 @@ def _carry_out(
 ) -> StagingResult:
     """Exchange the rows of the planned files and write down what was done."""
     table = load.table
+    known = load.known | {
+        file.name: replace(load.known[file.name], version=file.version) for file in plan.touched
+    }
     for file in plan.touched:
         session.execute(
             "bookkeeping/touch_file",
@@ -239,8 +278,9 @@ def _carry_out(
             file_name=file.name,
             version=file.version,
         )
+    session.kept["files", table.name] = known
     if not plan.read and not plan.replaced and not is_full:
-        return StagingResult(load.ledger.of(table).load_id)
+        return StagingResult(load.ledger.of(table).load_id, known=known)
     if load.is_outdated:
         refuse_rebuild(session, table, load.rebuild_limit)
     refuse_removal(table.name, planned_removal(load.known, plan), load.removal_limit)
@@ -252,7 +292,19 @@ def _carry_out(
         "loaded_at": utc_now(),
     }
     changes = None if is_full else f"{table.file}/changes"
-    _take_out(session, load, plan, changes, places)
+    session.execute("bookkeeping/files_of_load")
+    if changes and plan.replaced:
+        session.insert("replaced_files", ("file_name", "file_day"), list(plan.replaced.items()))
+        session.execute(changes, **places)
+        session.execute("bookkeeping/forget_files", **places)
+    elif is_full:
+        empty(session, table)
+        if load.known:
+            session.execute("bookkeeping/forget_all_files", **places)
+    if before_copy := table.section("before_copy"):
+        session.execute(before_copy)
+    if changes and plan.replaced:
+        session.execute(f"{table.file}/remove")
     step = CopyStep(
         table=table.name,
         landing=f"{table.file}/landing",
@@ -261,11 +313,16 @@ def _carry_out(
         stamp=table.section("stamp") or "",
     )
     copied = copy(step) if plan.read else CopyResult()
-    _note_files(session, copied.files or plan.read, copied)
+    files = copied.files or plan.read
+    _note_files(session, files, copied)
     for section in (table.section("after_copy"), changes, f"{table.file}/remember_files"):
         if section:
             session.execute(section, **places)
-    rows = _rows_of_load(session, table) if plan.read else {}
+    found = session.query("bookkeeping/rows_of_load", table_name=table.name) if files else []
+    counts = {row["file_name"]: int(row["row_count"]) for row in found}
+    rows: dict[Hashable, int] = defaultdict(int)  # of each day or song file that was read
+    for file in files:
+        rows[file.day or file.name] += counts[file.name]
     removal = planned_removal(load.known, plan, rows)
     refuse_removal(table.name, removal, load.removal_limit)
     return StagingResult(
@@ -277,26 +334,14 @@ def _carry_out(
         rejected=copied.rejected,
         unknown_keys=copied.unknown_keys,
         removal=removal,
+        known={name: old for name, old in known.items() if name not in plan.replaced}
+        | {
+            file.name: KnownFile(
+                *(file.size, file.version, file.content_hash, file.day, counts[file.name])
+            )
+            for file in files
+        },
     )
-
-
-def _take_out(
-    session: Session,
-    load: _Load,
-    plan: Plan,
-    changes: str | None,
-    places: dict[str, object],
-) -> None:
-    """Take out the rows of the replaced files, or all where no changes are noted."""
-    session.execute("bookkeeping/files_of_load")
-    if changes:
-        session.insert("replaced_files", ("file_name", "file_day"), list(plan.replaced.items()))
-        session.execute(changes, **places)
-        session.execute("bookkeeping/forget_files", **places)
-    else:
-        empty(session, load.table)
-        session.execute("bookkeeping/forget_all_files", **places)
-    session.execute(f"{load.table.file}/remove", **places)
 
 
 def _note_files(session: Session, files: Sequence[SourceFile], copied: CopyResult) -> None:
@@ -322,11 +367,3 @@ def _note_files(session: Session, files: Sequence[SourceFile], copied: CopyResul
 def _fingerprints(lake: Lake, files: Sequence[SourceFile]) -> list[SourceFile]:
     with ThreadPoolExecutor(_FINGERPRINT_THREADS) as pool:
         return list(pool.map(lake.fingerprint, files))
-
-
-def _rows_of_load(session: Session, table: Table) -> dict[Hashable, int]:
-    """Return the rows of each day or song file that was read."""
-    found: dict[Hashable, int] = defaultdict(int)
-    for row in session.query("bookkeeping/rows_of_load", table_name=table.name):
-        found[row["file_day"] or row["file_name"]] += int(row["row_count"])
-    return found

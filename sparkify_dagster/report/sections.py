@@ -64,6 +64,8 @@ def read(session: Session, section: Section) -> Data:
         for name in names
         if "/report" in name
     }
+    counts = [row.pop("row_count") for row in data["report"]]
+    session.kept["rows", section.table] = counts[0] if counts else 0
     return data
 
 

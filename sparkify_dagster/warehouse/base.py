@@ -133,8 +133,8 @@ class Session(Protocol):
         """
 
     statements: list[str]  # as sent to the engine
-    has_turn: bool  # no other run can change anything until it ends
-    # What the sessions of a run have learned, by what it is and the table it is of.
+    # What the sessions of a run have learned, by what it is and the table it is of; nothing is
+    # committed that rests on what another run has changed since.
     kept: dict[tuple[str, str], Any]
 
     def take_turn(self) -> None:
@@ -203,7 +203,8 @@ class Warehouse(Protocol):
         session. `label` names the asset and job to a DBA.
 
         Within `kept_open`, an engine may let `body` look first, without its turn and from what is
-        kept, and call it again as soon as it has something to write.
+        kept, and call it again as soon as it has something to write; or once more, where what was
+        kept turns out to be no longer true.
         """
 
     def read(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:

@@ -110,6 +110,9 @@ def test_every_materialization_carries_its_facts(defs: dg.Definitions) -> None:
         assert metadata["dagster/row_count"].value > 0
         assert metadata["seconds"].value >= 0
         assert str(metadata["sql"].value).startswith("```sql")
+        if table.group == "analytics":  # its first rows are those of its report
+            assert "first_rows" in metadata
+            continue
         preview = str(metadata["preview"].value).splitlines()
         assert len(preview) == 2 + min(5, metadata["dagster/row_count"].value)
         assert preview[0].count("|") == len(table.columns) + 1

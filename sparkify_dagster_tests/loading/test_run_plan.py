@@ -16,6 +16,7 @@ from sparkify_dagster.loading.run_plan import NOTHING, REBUILD, REFUSED, UPDATE,
 from sparkify_dagster.loading.staging import load_events
 from sparkify_dagster.settings import load_settings
 from sparkify_dagster.tables import TABLES
+from sparkify_dagster.warehouse.base import Session
 from sparkify_dagster.warehouse.duckdb.engine import DuckDBWarehouse
 from sparkify_dagster_tests.support.loads import run_all, select
 from sparkify_dagster_tests.support.own_sql import edit
@@ -190,7 +191,9 @@ def test_a_table_that_sql_no_longer_has_is_gone(loaded: Platform) -> None:
 
 def test_a_warehouse_from_before_the_statements_were_kept(loaded: Platform, own_sql: Path) -> None:
     loaded.warehouse.transaction(
-        lambda session: session.run("DROP TABLE staging.statements"), "test", "run"
+        lambda session: session.run("ALTER TABLE staging.ledger DROP COLUMN statements"),
+        "test",
+        "run",
     )
     edit(own_sql / "star" / "songs.sql", "NULLIF(year, 0)", "NULLIF(year, 1900)")
     songs = loaded.plan()["songs"]
@@ -198,6 +201,22 @@ def test_a_warehouse_from_before_the_statements_were_kept(loaded: Platform, own_
     loaded.assert_as_planned()
     edit(own_sql / "star" / "songs.sql", "NULLIF(year, 1900)", "NULLIF(year, 0)")
     assert loaded.plan()["songs"].diff
+
+
+def test_statements_that_were_kept_apart_are_moved(loaded: Platform) -> None:
+    kept = "SELECT table_name, statements FROM staging.ledger WHERE statements IS NOT NULL"
+    found = sorted(select(loaded.warehouse, kept))
+
+    def as_before(session: Session) -> None:
+        session.run(f"CREATE TABLE staging.statements AS {kept}")
+        session.run("ALTER TABLE staging.ledger DROP COLUMN statements")
+
+    loaded.warehouse.transaction(as_before, "test", "run")
+    loaded.run()
+    assert sorted(select(loaded.warehouse, kept)) == found
+    assert not select(
+        loaded.warehouse, "SELECT 1 FROM information_schema.tables WHERE table_name = 'statements'"
+    )
 
 
 def test_what_cannot_be_applied_or_goes_too_far_stops_a_run(

@@ -99,7 +99,6 @@ class PostgresSession:
 
     def __init__(self, connection: psycopg.Connection) -> None:
         self.statements: list[str] = []
-        self.has_turn = True
         self.kept: dict[tuple[str, str], Any] = {}
         self._cursor = connection.cursor()
 

@@ -111,7 +111,8 @@ def test_manifests_and_parts_are_removed(stage: Stage, small_lake: Path) -> None
 
 
 def test_insert_takes_many_rows_and_odd_values(stage: Stage) -> None:
-    rows = [(f"it's \\ “{number}”\n", number * 10**12, None) for number in range(2_000)]
+    # One row more than a statement has parameters for.
+    rows = [(f"it's \\ “{number}”\n", number * 10**12, None) for number in range(10_001)]
 
     def body(session: Any) -> None:
         session.run("CREATE TABLE staging.many (a VARCHAR(64), b BIGINT, c DATE)")

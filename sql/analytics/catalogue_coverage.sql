@@ -147,7 +147,8 @@ SELECT
     matched_share,
     top_unmatched_title,
     top_unmatched_artist,
-    top_unmatched_plays
+    top_unmatched_plays,
+    (SELECT COUNT(*) FROM analytics.catalogue_coverage) AS row_count
 FROM analytics.catalogue_coverage
 ORDER BY day DESC
 LIMIT 366;

@@ -177,7 +177,8 @@ SELECT
     paid_plays,
     free_plays,
     plays_per_session,
-    paid_share
+    paid_share,
+    (SELECT COUNT(*) FROM analytics.daily_engagement) AS row_count
 FROM analytics.daily_engagement
 ORDER BY day DESC
 LIMIT 366;

@@ -261,7 +261,8 @@ SELECT
     user_id,
     from_level,
     to_level,
-    hours_since_first_seen
+    hours_since_first_seen,
+    (SELECT COUNT(*) FROM analytics.level_changes) AS row_count
 FROM analytics.level_changes
 ORDER BY changed_at DESC, user_id, change_number DESC
 LIMIT 10;

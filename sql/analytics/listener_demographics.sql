@@ -100,6 +100,7 @@ SELECT
     location,
     listeners,
     plays,
-    plays_per_listener
+    plays_per_listener,
+    (SELECT COUNT(*) FROM analytics.listener_demographics) AS row_count
 FROM analytics.listener_demographics
 ORDER BY plays DESC, location, gender, level;

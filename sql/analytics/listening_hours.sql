@@ -77,6 +77,7 @@ SELECT
     weekday,
     hour,
     plays,
-    paid_plays
+    paid_plays,
+    (SELECT COUNT(*) FROM analytics.listening_hours) AS row_count
 FROM analytics.listening_hours
 ORDER BY plays DESC, weekday, hour;

@@ -59,7 +59,8 @@ SELECT
     artist_name,
     plays,
     songs,
-    top_title
+    top_title,
+    (SELECT COUNT(*) FROM analytics.top_artists) AS row_count
 FROM analytics.top_artists
 ORDER BY plays DESC, artist_name
 LIMIT 15;

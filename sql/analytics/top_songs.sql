@@ -99,7 +99,8 @@ SELECT
     artist_name,
     plays,
     paid_plays,
-    matched_plays
+    matched_plays,
+    (SELECT COUNT(*) FROM analytics.top_songs) AS row_count
 FROM analytics.top_songs
 ORDER BY plays DESC, artist_name, title
 LIMIT 15;

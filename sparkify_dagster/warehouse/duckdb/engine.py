@@ -81,11 +81,9 @@ class DuckDBSession:
         self,
         connection: duckdb.DuckDBPyConnection,
         kept: dict[tuple[str, str], Any] | None = None,
-        has_turn: bool = True,
         environment: str = "",
     ) -> None:
         self.statements: list[str] = []
-        self.has_turn = has_turn
         self.kept = {} if kept is None else kept
         self.environment = environment
         self._connection = connection
@@ -237,7 +235,7 @@ class DuckDBWarehouse:
         with self._connect(read_only=True) as connection:
             kept = self._learned if self._kept else None
             try:
-                return body(DuckDBSession(connection, kept, False, self._environment))
+                return body(DuckDBSession(connection, kept, self._environment))
             except (duckdb.Error, WarehouseError) as error:
                 if _DAMAGE.search(str(error)):
                     connection.close()

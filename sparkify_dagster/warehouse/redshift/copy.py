@@ -32,7 +32,7 @@ from sparkify_dagster.warehouse.redshift.errors import LOAD_FAILED, ServerError,
 from sparkify_dagster.warehouse.redshift.load_errors import Origins
 from sparkify_dagster.warehouse.redshift.uploads import CombinedFiles, PartSizes
 from sparkify_dagster.warehouse.scratch import scratch_folder
-from sparkify_dagster.warehouse.statements import Keyword, read_statement, render
+from sparkify_dagster.warehouse.statements import read_statement, render
 
 if TYPE_CHECKING:
     from sparkify_dagster.warehouse.redshift.session import RedshiftSession
@@ -195,7 +195,6 @@ class Copier:
     def _render(
         self, urls: list[str], jsonpaths: str, max_errors: int, file: SourceFile | None
     ) -> str:
-        role = self._session.settings.iam_role
         region = self._session.uploads.prefix.region
         if file and self._lake.objects.region != region:
             raise WarehouseError(
@@ -207,7 +206,7 @@ class Copier:
             read_statement(self._step.copy),
             {
                 "manifest": self._session.uploads.put_manifest(urls),
-                "iam_role": Keyword(role) if role == "default" else role,
+                "iam_role": self._session.settings.role,
                 "jsonpaths": jsonpaths,
                 # 0 and 1 both fail at the first bad line.
                 "max_errors": min(_MOST_ERRORS, max_errors if max_errors > 1 else 0),

@@ -6,7 +6,6 @@ from typing import Any
 from sparkify_dagster.warehouse.redshift.connection import Connection
 
 _MICROSECONDS = 1_000_000
-_VIEWS = ("redshift/costs", "redshift/scans")
 
 
 def read_costs(
@@ -18,10 +17,9 @@ def read_costs(
         WarehouseError: a view may not be read.
     """
     costs: dict[str, dict[str, float | int]] = {}
-    for name in _VIEWS:
-        for row in connection.query(name, run_id=run_id, since=since):
-            label = row.pop("query_label").removeprefix(f"{run_id}/")
-            costs.setdefault(label, {}).update(_cost(*item) for item in row.items())
+    for row in connection.query("redshift/costs", run_id=run_id, since=since):
+        label = row.pop("query_label").removeprefix(f"{run_id}/")
+        costs[label] = dict(_cost(*item) for item in row.items())
     return costs
 
 

@@ -23,6 +23,7 @@ from sparkify_dagster.warehouse.redshift.connection import Connection
 from sparkify_dagster.warehouse.redshift.costs import read_costs
 from sparkify_dagster.warehouse.redshift.errors import (
     MISSING_RELATION,
+    Overtaken,
     ServerError,
     passing_reason,
 )
@@ -38,6 +39,7 @@ _FIRST_PAUSE = 1.0  # seconds
 _LONGEST_PAUSE = 60.0
 _COMMITS_KEPT = dt.timedelta(days=7)
 _LOCK = "LOCK TABLE staging.load_lock"
+_COMMIT = ("commit", "")  # the run's latest, as what it has learned is kept
 _SCHEMAS = ("analytics", "staging")
 _FOUNDATION = ("bookkeeping/create_load_lock", "bookkeeping/create_commits")
 # Another run created it between our look and our CREATE.
@@ -163,9 +165,11 @@ class RedshiftWarehouse:
             if not session.has_written:
                 return result
             now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
-            session.execute(
-                "redshift/remember_commit", token=token, run_id=run_id, committed_at=now
-            )
+            last = session.kept.get(_COMMIT, "")
+            places = {"token": token, "run_id": run_id, "committed_at": now, "last": last}
+            if not session.execute("redshift/remember_commit", **places):
+                raise Overtaken(f"{self.place}: another run has committed in between")
+            session.kept[_COMMIT] = token
             if not self._has_changed:
                 session.execute("redshift/forget_commits", before=now - _COMMITS_KEPT)
             if self._keeps:
@@ -193,8 +197,9 @@ class RedshiftWarehouse:
         """
         kept = self._learned
         if in_transaction:
-            # What a transaction learns is true once it is committed.
-            kept, self._learned = dict(kept), {}
+            # What a transaction learns is true once it is committed; what the run has learned
+            # before, where its latest commit is still the latest of all, which committing tells.
+            kept, self._learned = dict(kept) if _COMMIT in kept else {}, {}
         with self._connected(label, run_id) as connection:
             session = RedshiftSession(
                 self._settings,

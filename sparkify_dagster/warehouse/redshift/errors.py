@@ -78,12 +78,23 @@ class Unreachable(WarehouseError):
     transient = True
 
 
+class Overtaken(WarehouseError):
+    """What the run took for granted has changed: the transaction is done again, and looks anew."""
+
+    transient = True
+
+
+_PASSING: dict[type[WarehouseError], str] = {
+    ConnectionLost: "the connection was lost",
+    Unreachable: "the cluster does not answer",
+    Overtaken: "what it rests on has changed",
+}
+
+
 def passing_reason(error: WarehouseError) -> str:
     """Return why a fault may be gone at the next try; empty where it will not."""
-    if isinstance(error, ConnectionLost):
-        return "the connection was lost"
-    if isinstance(error, Unreachable):
-        return "the cluster does not answer"
+    if type(error) in _PASSING:
+        return _PASSING[type(error)]
     if isinstance(error, ServerError):
         if error.sqlstate.startswith(_CLASS_CONNECTION) or error.sqlstate in _SERVER_CLOSES:
             return "the cluster is restarting or resuming"

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from sparkify_dagster.warehouse.base import CopyResult, CopySource, CopyStep, Row, WarehouseError
@@ -12,7 +12,13 @@ from sparkify_dagster.warehouse.redshift.copy import copy
 from sparkify_dagster.warehouse.redshift.load_errors import read_load_errors
 from sparkify_dagster.warehouse.redshift.settings import RedshiftSettings
 from sparkify_dagster.warehouse.redshift.uploads import Uploads
-from sparkify_dagster.warehouse.statements import literal, read_statements, render
+from sparkify_dagster.warehouse.statements import (
+    Keyword,
+    literal,
+    read_statement,
+    read_statements,
+    render,
+)
 
 # The protocol counts a statement's parameters in 16 bits; a statement may have 16 MB.
 _PARAMETERS = 30_000
@@ -21,6 +27,10 @@ _WORDS = r"(?:--[^\n]*\n|\s)*"
 _READS = re.compile(_WORDS + r"(SELECT|WITH|SHOW|SET|EXPLAIN)\b", re.IGNORECASE)
 _TEMPORARY = re.compile(_WORDS + r"CREATE TEMP TABLE (\w+)", re.IGNORECASE)
 _DROP = re.compile(_WORDS + r"DROP TABLE (\w+)$", re.IGNORECASE)
+# Own statements create a table only where there is none.
+_FILLING = re.compile(
+    _WORDS + r"(CREATE TABLE|DELETE FROM|INSERT INTO)(?: IF NOT EXISTS)? ([\w.]+)", re.IGNORECASE
+)
 
 
 class TurnNeeded(WarehouseError):
@@ -41,7 +51,7 @@ class RedshiftSession:
         has_turn: bool,
     ) -> None:
         self.statements: list[str] = []
-        self.has_turn = has_turn
+        self._has_turn = has_turn
         self.kept = kept
         self.has_written = False
         self.environment = settings.environment
@@ -66,7 +76,7 @@ class RedshiftSession:
         Raises:
             TurnNeeded: it only looks; the engine calls the body again when it is its turn.
         """
-        if not self.has_turn:
+        if not self._has_turn:
             raise TurnNeeded("nothing is written here")
 
     def execute(self, name: str, **parameters: Any) -> int:
@@ -104,6 +114,8 @@ class RedshiftSession:
         """Run a statement; return the number of rows it changed. `place` is named in errors."""
         if not _READS.match(text):
             self.take_turn()
+            if (filling := _FILLING.match(text)) and self._is_spared(*filling.groups()):
+                return 0
             if found := _TEMPORARY.match(text):
                 self._temporary[found[1]] = None
             elif found := _DROP.match(text):
@@ -112,6 +124,16 @@ class RedshiftSession:
                 self._write()
         self.statements.append(text)
         return self._send(place, text)
+
+    def _is_spared(self, what: str, table: str) -> bool:
+        """Tell whether rows are taken out of a table that the run has made and not filled yet."""
+        if what.upper() == "CREATE TABLE":
+            self.kept["empty", table] = True
+        elif what.upper() == "DELETE FROM":
+            return ("empty", table) in self.kept
+        else:
+            self.kept.pop(("empty", table), None)
+        return False
 
     def _send(self, place: str, text: str, values: Sequence[Any] | None = None) -> int:
         if self._has_ended:
@@ -131,18 +153,27 @@ class RedshiftSession:
             self.run(f"DROP TABLE {', '.join(self._temporary)}")
 
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
-        """Insert rows from Python, some thousands a statement."""
+        """Insert rows from Python: as parameters of one statement, or more of them by a COPY."""
         self.take_turn()
         self._write()
-        marks = f"({', '.join('?' * len(columns))})"
-        remaining = iter(rows)
-        while chunk := list(islice(remaining, _PARAMETERS // len(columns))):
-            self._send(
-                f"INSERT INTO {table}",
-                f"INSERT INTO {table} ({', '.join(columns)}) VALUES "  # noqa: S608 - own names
-                + ", ".join([marks] * len(chunk)),
-                [value for row in chunk for value in row],
-            )
+        self.kept.pop(("empty", table), None)
+        remaining, names = iter(rows), ", ".join(columns)
+        values = [value for row in islice(remaining, _PARAMETERS // len(columns)) for value in row]
+        if following := list(islice(remaining, 1)):
+            most = zip(*[iter(values)] * len(columns), strict=True)
+            places = {
+                "relation": Keyword(table),
+                "columns": Keyword(names),
+                "rows": self.uploads.put_rows(columns, chain(most, following, remaining)),
+                "iam_role": self.settings.role,
+                "region": self.uploads.prefix.region,
+            }
+            self._send(f"COPY {table}", render(read_statement("redshift/copy_rows"), places))
+        elif values:
+            marks = f"({', '.join('?' * len(columns))})"
+            marked = ", ".join([marks] * (len(values) // len(columns)))
+            text = f"INSERT INTO {table} ({names}) VALUES {marked}"  # noqa: S608 - own names
+            self._send(f"INSERT INTO {table}", text, values)
 
     def copy(self, step: CopyStep, source: CopySource, max_errors: int) -> CopyResult:
         """Load files into a staging table with COPY.

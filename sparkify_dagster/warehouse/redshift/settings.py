@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sparkify_dagster.lake.base import LOG_PREFIX, SONG_PREFIX
 from sparkify_dagster.settings import SettingError, whole_number
-from sparkify_dagster.warehouse.statements import schema_of
+from sparkify_dagster.warehouse.statements import Keyword, schema_of
 
 SSL_MODES = ("verify-full", "verify-ca", "disable")
 
@@ -80,6 +80,11 @@ class RedshiftSettings:
         server = self.host or self.cluster_id or self.workgroup or self.secret_arn.split(":")[-1]
         place = f"{server}/{self.database}" if self.database else server
         return f"{place}, environment {self.environment}" if self.environment else place
+
+    @property
+    def role(self) -> str:
+        """Return the role as COPY is told it: the word default stands without quotes."""
+        return Keyword(self.iam_role) if self.iam_role == "default" else self.iam_role
 
     @property
     def schemas(self) -> tuple[str, str]:

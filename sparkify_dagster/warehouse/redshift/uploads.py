@@ -3,13 +3,15 @@
 import gzip
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 
 from sparkify_dagster.lake.base import LakeError, SourceFile
 from sparkify_dagster.lake.combine import Part
 from sparkify_dagster.lake.s3_prefix import S3Prefix
 from sparkify_dagster.lake.shapes import Shapes
+from sparkify_dagster.warehouse.base import Row
 
 _log = logging.getLogger(__name__)
 
@@ -67,6 +69,14 @@ class Uploads:
         content = gzip.compress(part.path.read_bytes(), _GZIP_LEVEL)
         part.path.unlink()
         return self.put(f"{part.path.name}.gz", content)
+
+    def put_rows(self, columns: Sequence[str], rows: Iterable[Row]) -> str:
+        """Write rows, a JSON object a line; return their address."""
+        packed = BytesIO()
+        with gzip.open(packed, "wt", _GZIP_LEVEL, encoding="utf-8") as lines:
+            for row in rows:
+                lines.write(json.dumps(dict(zip(columns, row, strict=True)), default=str) + "\n")
+        return self.put(f"{len(self._names):05d}.rows.gz", packed.getvalue())
 
     def remove(self) -> None:
         """Remove what was written, unless it is to be kept."""
