@@ -130,6 +130,8 @@ def _exchange_files(
     session.insert("replaced_files", ("file_name", "file_day"), _files(table, gone))
     if load_id:
         session.execute(f"{table.file}/changes", load_id=load_id)
+    if before_copy := table.section("before_copy"):
+        session.execute(before_copy)
     session.execute(f"{table.file}/remove")
     _insert(session, table.qualified_name, come)
     session.insert(
