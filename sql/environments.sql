@@ -53,7 +53,7 @@ DELETE FROM staging.ledger
 WHERE table_name IN (:names);
 
 INSERT INTO staging.ledger (
-    table_name, definition, version, load_id, full_load_id, run_id, loaded_at
+    table_name, definition, version, load_id, full_load_id, run_id, loaded_at, statements
 )
 SELECT
     table_name,
@@ -62,18 +62,9 @@ SELECT
     load_id * 1000000,
     load_id * 1000000,
     run_id,
-    loaded_at
-FROM production.staging.ledger
-WHERE table_name IN (:names);
-
-DELETE FROM staging.statements
-WHERE table_name IN (:names);
-
-INSERT INTO staging.statements (table_name, statements)
-SELECT
-    table_name,
+    loaded_at,
     statements
-FROM production.staging.statements
+FROM production.staging.ledger
 WHERE table_name IN (:names);
 
 DELETE FROM staging.loaded_files
