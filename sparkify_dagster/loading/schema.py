@@ -185,6 +185,7 @@ def _prepare_table(
         return False
     if name in ledger.shared:
         take_over(session, ledger, table, with_rows=False)
+        existing.update(dict.fromkeys(table.stored, _TABLE))
     elif entry and name in existing:
         for column in new_columns(statement, entry):
             session.run(f"ALTER TABLE {name} ADD COLUMN {column.name} {column.type}")

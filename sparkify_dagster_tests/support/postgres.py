@@ -44,6 +44,7 @@ RETURNS bigint IMMUTABLE LANGUAGE sql AS $$
 $$
 """
 _UNIT = re.compile(r"\bDATEDIFF\((\w+),")
+_DATEDIFF = r"public.datediff('\1',"
 _PHYSICAL = re.compile(r"^(DISTSTYLE|DISTKEY|SORTKEY)\b.*$", re.MULTILINE)
 
 
@@ -106,17 +107,18 @@ class PostgresSession:
         """Nobody else is at work."""
 
     def execute(self, name: str, **parameters: Any) -> int:
+        # Before values are filled in: one of them is SQL as text.
         for text in read_statements(name):
-            self.run(render(text, parameters))
+            self.run(render(_UNIT.sub(_DATEDIFF, text), parameters))
         return self._cursor.rowcount
 
     def query(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
-        rows = self.run(render(read_statement(name), parameters))
+        rows = self.run(render(_UNIT.sub(_DATEDIFF, read_statement(name)), parameters))
         return [dict(zip(self._names(), row, strict=True)) for row in rows]
 
     def run(self, text: str) -> list[Row]:
         text = _PHYSICAL.sub("", text).replace(" PREDICATE COLUMNS", "")
-        self._cursor.execute(_UNIT.sub(r"public.datediff('\1',", text))
+        self._cursor.execute(text)
         return self._cursor.fetchall() if self._cursor.description else []
 
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
