@@ -8,6 +8,8 @@ from click import ClickException
 
 from sparkify_dagster.infra import stack
 
+_NO_SNAPSHOT = ("ResourceNotFoundException", "ClusterSnapshotNotFound")
+
 Clients = Callable[[str], Any]  # botocore's client by the name of the service
 
 
@@ -40,20 +42,32 @@ def set_usage_limit(client: Any, workgroup_arn: str, amount: int | None) -> None
 
 
 def make_snapshot(clients: Clients, is_serverless: bool, name: str, snapshot: str) -> None:
-    """Make a snapshot and wait for it; ClickException where it fails."""
+    """Make a snapshot and wait for it, or for one that an interrupted `down` has begun.
+
+    Raises ClickException where there is one of this name already, or it fails.
+    """
     client = clients("redshift-serverless" if is_serverless else "redshift")
-    if is_serverless:
+    status = _snapshot_status(client, is_serverless, snapshot)
+    if status == "available":
+        raise ClickException(f"--final-snapshot: {snapshot} exists already: give another name")
+    if not status and is_serverless:
         client.create_snapshot(namespaceName=name, snapshotName=snapshot)
-    else:
+    elif not status:
         client.create_cluster_snapshot(ClusterIdentifier=name, SnapshotIdentifier=snapshot)
-    while (status := _snapshot_status(client, is_serverless, snapshot)) == "creating":
+    # AWS may show a new one a moment later only.
+    while (status := _snapshot_status(client, is_serverless, snapshot)) in ("", "creating"):
         time.sleep(stack.POLL_SECONDS)
     if status != "available":
         raise ClickException(f"the snapshot {snapshot} is {status}: nothing was deleted")
 
 
 def _snapshot_status(client: Any, is_serverless: bool, snapshot: str) -> str:
-    if is_serverless:
-        return str(client.get_snapshot(snapshotName=snapshot)["snapshot"]["status"]).lower()
-    found = client.describe_cluster_snapshots(SnapshotIdentifier=snapshot)["Snapshots"]
-    return str(found[0]["Status"]).lower()
+    try:
+        if is_serverless:
+            return str(client.get_snapshot(snapshotName=snapshot)["snapshot"]["status"]).lower()
+        found = client.describe_cluster_snapshots(SnapshotIdentifier=snapshot)["Snapshots"]
+        return str(found[0]["Status"]).lower()
+    except client.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] in _NO_SNAPSHOT:
+            return ""
+        raise

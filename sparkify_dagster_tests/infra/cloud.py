@@ -326,16 +326,20 @@ class Cloud:
         code = "ClusterSnapshotAlreadyExists"
         self._make_snapshot("Cluster", ClusterIdentifier, SnapshotIdentifier, code)
 
-    def _snapshot(self, name: str) -> str:
+    def _snapshot(self, name: str, code: str) -> str:
+        if name not in self.snapshots:
+            raise ServiceError(code, f"{name} not found")
         self.snapshots[name] -= 1
-        state = "creating" if self.snapshots[name] == 0 else "available"
+        state = "creating" if self.snapshots[name] >= 0 else "available"
         return "failed" if "snapshot" in self.fails else state
 
     def GetSnapshot(self, snapshotName: str) -> dict[str, Any]:
-        return {"snapshot": {"status": self._snapshot(snapshotName).upper()}}
+        state = self._snapshot(snapshotName, "ResourceNotFoundException").upper()
+        return {"snapshot": {"status": state}}
 
     def DescribeClusterSnapshots(self, SnapshotIdentifier: str) -> dict[str, Any]:
-        return {"Snapshots": [{"Status": self._snapshot(SnapshotIdentifier)}]}
+        state = self._snapshot(SnapshotIdentifier, "ClusterSnapshotNotFound")
+        return {"Snapshots": [{"Status": state}]}
 
     def DescribeSubnets(self, Filters: list[dict[str, Any]]) -> dict[str, Any]:
         (asked,) = Filters

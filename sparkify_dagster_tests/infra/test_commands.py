@@ -90,6 +90,17 @@ def test_down_keeps_the_snapshot_that_was_asked_for(
     assert (state(cloud), list(cloud.snapshots)) == ([], ["kept"])
 
 
+@kinds
+def test_down_goes_on_with_the_snapshot_that_it_began(
+    cloud: Cloud, sparkify: Sparkify, kind: tuple[str, ...]
+) -> None:
+    sparkify("up", *kind)
+    cloud.snapshots["kept"] = 2  # looks left: an interrupted down has just asked for it
+    sparkify(*DOWN)
+    assert (state(cloud), list(cloud.snapshots)) == ([], ["kept"])
+    assert not any("Create" in name and "Snapshot" in name for name in cloud.writes)
+
+
 def test_down_asks_and_respects(cloud: Cloud, sparkify: Sparkify) -> None:
     sparkify("up")
     for words, typed, reason in (
