@@ -87,6 +87,13 @@ def in_transaction(session: Session, case: Case) -> list[Difference]:
         session.run("ROLLBACK")
 
 
+def assert_refused(path: Path, line: int, message: str) -> None:
+    with pytest.raises(CaseError) as raised:
+        read_cases(path)
+    assert f"{path.name}:{line}: " in str(raised.value)
+    assert message in str(raised.value)
+
+
 @pytest.mark.parametrize("engine", ["duckdb", "postgres", "redshift"])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.place)
 def test_case(case: Case, engine: str, request: pytest.FixtureRequest) -> None:
@@ -121,10 +128,7 @@ def test_what_is_not_clear_is_an_error_with_its_line(
     path.write_text(GOOD)
     assert [case.name for case in read_cases(path)] == ["Kept"]
     path.write_text(GOOD.replace(before, after, 1))
-    with pytest.raises(CaseError) as raised:
-        read_cases(path)
-    assert f"songplays.yaml:{line}: " in str(raised.value)
-    assert message in str(raised.value)
+    assert_refused(path, line, message)
 
 
 CHECKED = GOOD.partition("  expect")[0] + "  fails:\n    row_count: [{level: a}]\n"
@@ -147,10 +151,7 @@ def test_a_case_of_checks_that_is_not_clear(
 ) -> None:
     path = tmp_path / "songplays.yaml"
     path.write_text(CHECKED.replace(before, after, 1))
-    with pytest.raises(CaseError) as raised:
-        read_cases(path)
-    assert f"songplays.yaml:{line}: " in str(raised.value)
-    assert message in str(raised.value)
+    assert_refused(path, line, message)
 
 
 def test_a_file_of_no_table_is_an_error(tmp_path: Path) -> None:
