@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 export DAGSTER_DISABLE_TELEMETRY := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Where nothing is kept of what was compiled, each start compiles 1,700 modules: 2 seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help run ui test mutants chromium test-ui smoke-redshift test-redshift screenshots lint bench bench-day bench-redshift lock clean
 .DEFAULT_GOAL := help
@@ -25,7 +27,7 @@ $(VENV)/.dev: $(VENV)/.run requirements/dev.txt
 	touch $@
 
 $(VENV)/.production: $(VENV)/.run requirements/production.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/run.txt -r requirements/production.txt
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements/run.txt -r requirements/production.txt
 	touch $@
 
 # No target of its own: make cannot say a path with blanks. Renamed, as two may begin at once.
