@@ -63,7 +63,7 @@ def split_objects(content: bytes) -> Iterator[tuple[int, bytes]]:
     if content.find(b"\n", 0, -1) < 0 and _is_object(only := content.strip()):
         yield 1, only
     else:
-        yield from _split([content])
+        yield from _split(_filled_lines([content]))
 
 
 def read_objects(name: str, stored: BufferedIOBase) -> Iterator[tuple[int, bytes]]:
@@ -72,9 +72,18 @@ def read_objects(name: str, stored: BufferedIOBase) -> Iterator[tuple[int, bytes
     Raises:
         LakeError: the compressed data is damaged or cut off.
     """
+    return _split(read_lines(name, stored))
+
+
+def read_lines(name: str, stored: BufferedIOBase) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines of an open file that are not blank, with their numbers.
+
+    Raises:
+        LakeError: the compressed data is damaged or cut off.
+    """
     stream = gzip.GzipFile(fileobj=stored) if name.endswith(".gz") else stored
     try:
-        yield from _split(chunks(stream))
+        yield from _filled_lines(chunks(stream))
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise damaged(name, error) from error
 
@@ -97,17 +106,34 @@ def count_filled_lines(content: Iterable[bytes]) -> int:
     return count + in_line
 
 
-def _split(content: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-    lines = _filled_lines(content)
+def split_line(line: int, text: bytes) -> list[tuple[int, bytes]] | None:
+    """Return the objects of a line as `split_objects` does; None where the last may go on."""
+    goes_on = False
+
+    def following() -> Iterator[tuple[int, bytes]]:
+        nonlocal goes_on
+        goes_on = True
+        yield from ()
+
+    found = list(_objects_from(line, text, following()))
+    return None if goes_on else found
+
+
+def _split(lines: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
     for line, text in lines:
-        if _is_object(stripped := text.strip()) and not _runs_on(stripped):
-            yield line, stripped
-        else:
-            yield from _decode_objects(line, text, lines)
+        yield from _objects_from(line, text, lines)
+
+
+def _objects_from(
+    line: int, text: bytes, following: Iterator[tuple[int, bytes]]
+) -> Iterator[tuple[int, bytes]]:
+    if _is_object(stripped := text.strip()) and not _runs_on(stripped):
+        yield line, stripped
+    else:
+        yield from _decode_objects(line, text, following)
 
 
 def _filled_lines(content: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines that are not blank with their numbers."""
     number, rest = 1, b""
     for position, chunk in enumerate(content):
         block = rest + (chunk if position else chunk.removeprefix(_BYTE_ORDER_MARK))

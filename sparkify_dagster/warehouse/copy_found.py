@@ -7,7 +7,7 @@ from operator import itemgetter
 
 from sparkify_dagster.lake.base import event_day
 from sparkify_dagster.warehouse.base import SHOWN_LINES, BadLine, CopyResult, CopySource, LoadError
-from sparkify_dagster.warehouse.copy_rules import CopiedColumn, Plan
+from sparkify_dagster.warehouse.copy_rules import CopiedColumn, Plan, Text
 
 _REMEDY = "; if it came later, say so behind the column in landing.sql: -- since YYYY-MM-DD"
 
@@ -48,9 +48,14 @@ class Found:
         if not self._in_parts or name in self.totals:
             self._lacking[name, key] += count
 
-    def lacks_keys(self, name: str) -> bool:
-        """Tell whether a key is in none of the objects of a file."""
-        return any(self._is_in_none(name, column.key) for column in self._plan.columns)
+    def take_end(self, text: Text) -> None:
+        """Take in that a file was read: the error of a key that is in none names its last line.
+
+        Raises:
+            LakeError: it cannot be read.
+        """
+        if any(self._is_in_none(text.name, column.key) for column in self._plan.columns):
+            self.last_lines[text.name] = max(line for _, line, _ in text.objects())
 
     def result(self) -> CopyResult:
         """Return what was found.

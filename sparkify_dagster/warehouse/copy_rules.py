@@ -2,14 +2,14 @@
 
 import datetime as dt
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 
 from sparkify_dagster.lake.base import LakeError
 from sparkify_dagster.lake.jsonpaths import path_steps
-from sparkify_dagster.lake.objects import read_objects
+from sparkify_dagster.lake.objects import read_lines, read_objects, split_line
 from sparkify_dagster.warehouse.base import CopySource, CopyStep, WarehouseError
 from sparkify_dagster.warehouse.columns import Column, read_columns
 from sparkify_dagster.warehouse.copy_statement import CopyStatement, parse_copy
@@ -27,6 +27,7 @@ OBJECT_BYTES = 4 * 1024 * 1024  # Redshift's limit for one JSON object
 STAMP = "source_file"  # the column that COPY lists last: the file of each row
 SEPARATOR = "\x01"  # not allowed in JSON text
 INTEGERS = ("INTEGER", "BIGINT")
+_BLANKS = b" \t\r"  # of a line
 # Milliseconds since 1970 of the first and last moment that Python's datetime can say as well.
 FIRST_MOMENT, LAST_MOMENT = -62_135_596_800_000, 253_402_300_799_999
 _SINCE = re.compile(r"since (\d{4}-\d\d-\d\d)")  # a column's comment in landing.sql
@@ -95,6 +96,28 @@ class Text:
             else:
                 for (name, line), text in zip(self.origins, stream, strict=True):
                     yield name, line, text.rstrip(b"\n")
+
+    def objects_of(self, wanted: Set[bytes]) -> list[tuple[str, int, bytes]] | None:
+        """Return the objects of some lines, as `objects` does.
+
+        None where a line is not there, or its last object may go on in the next.
+
+        Raises:
+            LakeError: it cannot be read, or its compressed data is damaged.
+        """
+        found, seen = [], set()
+        with self.open() as stream:
+            for at, line in read_lines("" if self.origins else self.name, stream):
+                if (text := line.strip(_BLANKS)) not in wanted:
+                    continue
+                seen.add(text)
+                if self.origins:
+                    found.append((*self.origins[at - 1], line))
+                elif (objects := split_line(at, line)) is not None:
+                    found += [(self.name, number, each) for number, each in objects]
+                else:
+                    return None
+        return found if seen == wanted else None
 
     def open(self) -> BufferedReader:
         """Open it as it is stored.

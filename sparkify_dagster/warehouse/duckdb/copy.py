@@ -1,9 +1,9 @@
 """COPY on DuckDB, by Redshift's rules.
 
-Files are read by DuckDB, line by line (`copy_lines`); a file in which something is not plainly
-right is looked at object by object (`copy_objects`), which has the last word: it loads the file, or
-names every bad line. Source of the rules: AWS Redshift Database Developer Guide, "COPY from JSON
-format", "Data conversion parameters", "Load error reference".
+Files are read by DuckDB, line by line (`copy_lines`); a line in which something is not plainly
+right, or its whole file, is looked at object by object (`copy_objects`), which has the last word:
+it loads the objects, or names every bad line. Source of the rules: AWS Redshift Database Developer
+Guide, "COPY from JSON format", "Data conversion parameters", "Load error reference".
 """
 
 import shutil
@@ -33,8 +33,10 @@ def copy(
     plan = plan_copy(step, source, max_errors)
     found = Found(plan, source)
     for texts in batches(source, folder):
-        for text in load_lines(session, plan, texts, folder, found):
-            load_objects(session, plan, text, folder, found)
+        for text, objects in load_lines(session, plan, texts, folder, found):
+            load_objects(session, plan, text, objects, folder, found)
+        for text in texts:
+            found.take_end(text)
     return found.result()
 
 

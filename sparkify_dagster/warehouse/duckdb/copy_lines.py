@@ -1,6 +1,7 @@
 """COPY of files that hold an object a line, as DuckDB reads them: all lines of many files at once.
 
-What is not plainly right is not loaded; the file it is in waits for a closer look.
+What is not plainly right is not loaded; it waits for a closer look, with all of its file where it
+cannot be told from the lines around it.
 """
 
 import gzip
@@ -9,7 +10,7 @@ import re
 import shutil
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,12 +45,16 @@ _DOUBTFUL_VALUE = r"':\s*([{\[]|-?(?i:nan|inf))'"
 _STRING = r"""'"([^"\\]|\\.)*"'"""
 _NO_JSON = r"',\s*[}\]]|(?i:nan|inf)'"
 _DEEPEST = 500  # brackets; Python's decoder gives up at twice as many
+_MOST_ODD = 1000  # lines of a file that are looked at without the others
+
+# A text, and those of its objects that wait for a closer look.
+Waiting = tuple[Text, Iterable[tuple[str, int, bytes]]]
 
 
 def load_lines(
     session: Session, plan: Plan, texts: Sequence[Text], folder: Path, found: Found
-) -> list[Text]:
-    """Load the files whose every line is plainly right; return the others.
+) -> list[Waiting]:
+    """Load the lines that are plainly right; return what has the others.
 
     Raises:
         LakeError: a file cannot be read.
@@ -57,23 +62,25 @@ def load_lines(
     unpacked = [_unpacked(text, folder) for text in texts if _is_for_duckdb(plan, text)]
     plain = [text for text in unpacked if text]
     if not plain:
-        return list(texts)
+        return [(text, text.objects()) for text in texts]
     shapes = _shapes(plain)
     session.run(f"CREATE TEMP TABLE landed AS {_select(plan, plain, shapes)}")
-    right = _right_files(session, plain, found)
+    odd = _odd_objects(session, texts, plain, found)
+    right = list(odd)
     if right:
         _take_keys(session, plan, plain, right, shapes, found)
         session.run(
             f"CREATE TEMP VIEW {plan.landing} AS "
             f"SELECT {stamped(plan, [text.name for text in plain])} FROM landed "
-            f"WHERE {_chosen(right)}"
+            f"WHERE fine AND {_chosen(right)}"
         )
         found.rows += session.execute(plan.insert)
         session.run(f"DROP VIEW {plan.landing}")
     session.run("DROP TABLE landed")
     shutil.rmtree(folder / "unpacked", ignore_errors=True)
-    done = {plain[file].name for file in right}
-    return [text for text in texts if text.name not in done]
+    waiting = {plain[file].name: objects for file, objects in odd.items()}
+    found_all = [(text, waiting.get(text.name, text.objects())) for text in texts]
+    return [(text, objects) for text, objects in found_all if objects != []]
 
 
 def _is_for_duckdb(plan: Plan, text: Text) -> bool:
@@ -122,14 +129,24 @@ def _keys_in_order(line: bytes) -> tuple[str, ...]:
     return found if len({key.casefold() for key in found}) == len(found) else ()
 
 
-def _right_files(session: Session, texts: Sequence[Text], found: Found) -> list[int]:
-    """Return the numbers of the files of which each line is there and plainly right."""
-    rows = session.run("SELECT file, count(*), count(*) FILTER (fine) FROM landed GROUP BY file")
-    counts = {file: (count, fine) for file, count, fine in rows}
-    right = []
-    for file, text in enumerate(texts):
-        count, fine = counts.get(file, (0, 0))
-        if count != fine:
+def _odd_objects(
+    session: Session, texts: Sequence[Text], plain: Sequence[Text], found: Found
+) -> dict[int, list[tuple[str, int, bytes]]]:
+    """Return the numbers of the files whose lines are all there, with the objects of odd lines.
+
+    A file is left out where these are too many, or cannot be told from the lines around them.
+    """
+    rows = session.run(
+        "SELECT file, count(*), count(*) FILTER (fine), "
+        f"CASE WHEN count(*) FILTER (NOT fine) <= {_MOST_ODD} THEN list(odd) FILTER (NOT fine) END "
+        "FROM landed GROUP BY file"
+    )
+    counts = {file: (count, fine, odd or []) for file, count, fine, odd in rows}
+    as_stored = {text.name: text for text in texts}
+    objects = {}
+    for file, text in enumerate(plain):
+        count, fine, odd = counts.get(file, (0, 0, []))
+        if count != fine + len(odd) or None in odd:
             continue
         # A reader may skip a line without a word.
         if count != text.line_count:
@@ -137,10 +154,14 @@ def _right_files(session: Session, texts: Sequence[Text], found: Found) -> list[
                 if count != count_filled_lines(chunks(stream)):
                     continue
             found.objects[text.name] = count
-        right.append(file)
+        lines = {line.encode() for line in odd}
+        of_file = as_stored[text.name].objects_of(lines) if lines else []
+        if of_file is None:
+            continue
+        objects[file] = of_file
         if text.origins is None:
-            found.totals[text.name] = count
-    return right
+            found.totals[text.name] = fine
+    return objects
 
 
 def _take_keys(
@@ -160,12 +181,8 @@ def _take_keys(
         if of_file
         else (f"CASE WHEN {several} THEN source_file END")
     )
-    kinds = f"SELECT {name} AS name, shape, keys FROM landed WHERE {_chosen(right)}"
+    kinds = f"SELECT {name} AS name, shape, keys FROM landed WHERE fine AND {_chosen(right)}"
     take_keys(session, plan, kinds, shapes, found)
-    for file in right if of_file else ():
-        text = texts[file]
-        if found.lacks_keys(text.name):
-            found.last_lines[text.name] = max(line for _, line, _ in text.objects())
 
 
 def _chosen(files: Sequence[int]) -> str:
@@ -173,7 +190,7 @@ def _chosen(files: Sequence[int]) -> str:
 
 
 def _select(plan: Plan, texts: Sequence[Text], shapes: Sequence[Sequence[str]]) -> str:
-    """Return a SELECT of file, fine, shape, keys where they are of no shape, and the values."""
+    """Return a SELECT of file, fine, the line if not, shape, keys of no shape, and the values."""
     unknown = _unknown(plan.known_keys, shapes)
     structure = json.dumps(dict.fromkeys([*plan.known_keys, *unknown], "VARCHAR"))
     shape = " ".join(f"WHEN keys = {names(keys)} THEN {at}" for at, keys in enumerate(shapes))
@@ -195,7 +212,8 @@ def _select(plan: Plan, texts: Sequence[Text], shapes: Sequence[Sequence[str]]) 
     )
     shaped = f"SELECT *, CASE {shape or 'WHEN false THEN 0'} END AS shape FROM ({parsed})"
     return (
-        f"SELECT file, COALESCE({_fine(plan, unknown, shapes)}, false) AS fine, shape, "
+        f"SELECT file, COALESCE({_fine(plan, unknown, shapes)}, false) AS fine, "
+        "CASE WHEN NOT fine THEN json END AS odd, shape, "
         f"CASE WHEN shape IS NULL THEN keys END AS keys, {values} FROM ({shaped})"
     )
 

@@ -1,7 +1,7 @@
-"""COPY with a look at every object of a file: it is loaded, or its bad lines are named."""
+"""COPY with a look at every object: it is loaded, or its bad line is named."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,8 +32,15 @@ _KEY_TWICE = (
 )
 
 
-def load_objects(session: Session, plan: Plan, text: Text, folder: Path, found: Found) -> None:
-    """Load a file with a look at every object.
+def load_objects(
+    session: Session,
+    plan: Plan,
+    text: Text,
+    objects: Iterable[tuple[str, int, bytes]],
+    folder: Path,
+    found: Found,
+) -> None:
+    """Load objects of a file, its last to be loaded, with a look at each.
 
     Raises:
         LakeError: it cannot be read, or its compressed data is damaged.
@@ -41,8 +48,8 @@ def load_objects(session: Session, plan: Plan, text: Text, folder: Path, found: 
     # One object of 4 MB takes more than a load may have elsewhere; the chunks bound the rest.
     ((limit,),) = session.run("SELECT current_setting('memory_limit')")
     session.run("RESET memory_limit")
-    for objects in batches(text.objects(), _spooled_size, _CHUNK_BYTES):
-        files = _spool(objects, folder / "spool.csv")
+    for looked_at in batches(objects, _spooled_size, _CHUNK_BYTES):
+        files = _spool(looked_at, folder / "spool.csv")
         _check(session, plan, folder / "spool.csv")
         _take_bad_lines(session, plan, files, found)
         _take_keys(session, plan, text, files, found)
@@ -257,12 +264,9 @@ def _take_keys(
 ) -> None:
     kinds = f"SELECT {names(files)}[file + 1] AS name, NULL AS shape, keys FROM checked"
     take_keys(session, plan, kinds, [], found)
-    rows = session.run(
-        "SELECT file, count(*), count(malformed), max(line) FROM checked GROUP BY file"
-    )
-    for file, count, malformed, last in rows:
+    rows = session.run("SELECT file, count(*), count(malformed) FROM checked GROUP BY file")
+    for file, count, malformed in rows:
         name = files[file]
         found.add_malformed(name, malformed)
         if text.origins is None:
             found.totals[name] += count
-            found.last_lines[name] = last

@@ -5,7 +5,7 @@ import gzip
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from sparkify_dagster.warehouse.base import (
     WarehouseError,
 )
 from sparkify_dagster.warehouse.copy_found import Found
-from sparkify_dagster.warehouse.copy_rules import plan_copy
+from sparkify_dagster.warehouse.copy_rules import Text, plan_copy
 from sparkify_dagster.warehouse.duckdb import engine
 from sparkify_dagster.warehouse.duckdb.copy import batches
 from sparkify_dagster.warehouse.duckdb.copy_lines import load_lines
@@ -61,6 +61,10 @@ _LEFT_OVERS = (
 
 class Waiting(Exception):
     """Files of which the lines alone do not tell whether they are right."""
+
+    def __init__(self, waiting: Sequence[tuple[Text, Iterable[tuple[str, int, bytes]]]]) -> None:
+        self.names = [text.name for text, _ in waiting]
+        self.objects = [found[1:] for _, objects in waiting for found in objects]
 
 
 class Loader:
@@ -116,9 +120,11 @@ class Loader:
         for texts in batches(source, self.folder):
             if self.way == "objects":
                 for text in texts:
-                    load_objects(session, plan, text, self.folder, found)
+                    load_objects(session, plan, text, text.objects(), self.folder, found)
             elif waiting := load_lines(session, plan, texts, self.folder, found):
-                raise Waiting([text.name for text in waiting])
+                raise Waiting(waiting)
+            for text in texts:
+                found.take_end(text)
         return found.result()
 
     def values(self, *columns: str) -> list[tuple[Any, ...]]:
@@ -741,9 +747,32 @@ def test_one_bad_file_leaves_the_others_to_be_read_by_lines(tmp_path: Path) -> N
     for day in range(1, 9):
         loader.source.write_events(f"2018-11-{day:02d}", [event(), event(sessionId=2)])
     loader.source.write(event_file("2018-11-05"), GOOD + b"\n" + GOOD[:50])
-    with pytest.raises(Waiting, match="05-events") as caught:
+    with pytest.raises(Waiting) as caught:
         loader.load()
-    assert caught.value.args == ([event_file("2018-11-05")],)
+    assert caught.value.names == [event_file("2018-11-05")]
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_only_the_odd_lines_wait_for_a_look(tmp_path: Path, suffix: str) -> None:
+    loader = Loader(tmp_path, "lines")
+    lines = [json_lines([event(sessionId=number)]) for number in range(9)]
+    odd = [b'{"page": oops}', lines[3] + b" " + lines[4], b"no object"]
+    content = b"\n\n".join([odd[0], *lines[:3], odd[1], *lines[5:], odd[2]])
+    loader.source.write(event_file(DAY) + suffix, content)
+    with pytest.raises(Waiting) as caught:
+        loader.load()
+    assert caught.value.objects == [(1, odd[0]), (9, lines[3]), (9, lines[4]), (19, odd[2])]
+
+
+def test_a_line_that_goes_on_has_its_whole_file_looked_at(tmp_path: Path) -> None:
+    loader = Loader(tmp_path, "lines")
+    lines = [json_lines([event(sessionId=number)]) for number in range(3)]
+    loader.source.write(
+        event_file(DAY), b"\n".join([lines[0], lines[1][:50], lines[1][50:], lines[2]])
+    )
+    with pytest.raises(Waiting) as caught:
+        loader.load()
+    assert [line for line, _ in caught.value.objects] == [1, 3, 4]
 
 
 def test_unknown_key_is_reported_and_ignored(loader: Loader) -> None:
@@ -827,25 +856,26 @@ def line_texts(draw: st.DrawFn) -> bytes:
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
-@given(lines=st.lists(line_texts(), min_size=1, max_size=3))
+@given(lines=st.lists(line_texts(), min_size=1, max_size=5), max_errors=st.sampled_from([0, 3]))
 def test_what_is_accepted_by_lines_is_read_alike_by_objects(
-    tmp_path_factory: pytest.TempPathFactory, lines: list[bytes]
+    tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], max_errors: int
 ) -> None:
     folder = tmp_path_factory.mktemp("ways")
     content = b"\n".join(lines)
-    results: dict[str, list[dict[str, Any]] | None] = {}
-    for way in ("lines", "objects"):
+    results: dict[str, object] = {}
+    for way in ("lines", "objects", "as_users_do"):
         loader = Loader(folder / way, way)
         loader.source.write(event_file(DAY), content)
         try:
-            loader.load()
-            results[way] = loader.found
-        except (Waiting, LoadError):
-            results[way] = None
-    if results["lines"] is not None:
-        assert results["objects"] == results["lines"]
-    if results["objects"] is not None:
-        _assert_python_reads_the_same(content, results["objects"])
+            result = loader.load(max_errors=max_errors)
+            results[way] = (loader.found, result.rejected, result.unknown_keys)
+        except Waiting:
+            continue
+        except LoadError as error:
+            results[way] = str(error)
+    assert results["as_users_do"] == results.get("lines", results["objects"]) == results["objects"]
+    if isinstance(results["objects"], tuple) and not results["objects"][1]:
+        _assert_python_reads_the_same(content, results["objects"][0])
 
 
 def _assert_python_reads_the_same(content: bytes, rows: list[dict[str, Any]]) -> None:
