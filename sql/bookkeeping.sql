@@ -225,14 +225,6 @@ SELECT DISTINCT
 FROM staging.load_changes
 WHERE table_name IN (:sources) AND load_id > :load_id;
 
--- name: latest_span
--- The days that a table's latest load changed, for its checks.
-SELECT
-    MIN(changed_day) AS first_day,
-    MAX(changed_day) AS last_day
-FROM staging.load_changes
-WHERE table_name = :table_name AND load_id = :load_id;
-
 -- name: known_files
 SELECT
     file_name,

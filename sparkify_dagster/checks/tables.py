@@ -10,7 +10,6 @@ from sparkify_dagster.loading.findings import Findings, find, look, remedy
 from sparkify_dagster.loading.ledger import (
     EVERY_DAY,
     Span,
-    latest_span,
     read_ledger,
     row_count,
 )
@@ -47,10 +46,11 @@ def query_numbers(session: Session, table: Table, along_with_load: bool) -> Numb
 
 def _changed_days(session: Session, table: Table) -> Span:
     """Return the days that the latest load of a large table changed; of a small one, all."""
-    entry = read_ledger(session).of(table)
+    ledger = read_ledger(session)
+    entry = ledger.of(table)
     if entry.is_full or row_count(session, table) <= WHOLE_TABLE_ROWS:
         return EVERY_DAY
-    return latest_span(session, table, entry.load_id)
+    return ledger.changed_since(entry.load_id - 1, [table])
 
 
 def build_checks(table: Table, settings: Settings) -> dg.AssetChecksDefinition:

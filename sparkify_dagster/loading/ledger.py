@@ -161,16 +161,6 @@ def counting(table: Table) -> str:
     return " + ".join(counts) or "NULL"  # a view without helpers
 
 
-def latest_span(session: Session, table: Table, load_id: int) -> Span:
-    """Return the days that a load of a table changed."""
-    key = (f"days of load {load_id}", table.name)
-    if key not in session.kept:
-        (row,) = session.query("bookkeeping/latest_span", table_name=table.name, load_id=load_id)
-        session.kept[key] = Span(**row)
-    found: Span = session.kept[key]
-    return found
-
-
 def first_rows(session: Session, table: Table, limit: int) -> tuple[int, list[Row]]:
     """Return the number of rows of a table, and the first of them."""
     name, columns = table.qualified_name, ", ".join(column.name for column in table.columns)

@@ -8,7 +8,7 @@ import duckdb
 
 from sparkify_dagster.lake import open_lake
 from sparkify_dagster.lake.base import Lake
-from sparkify_dagster.loading.ledger import EVERY_DAY, latest_span, read_ledger
+from sparkify_dagster.loading.ledger import EVERY_DAY, read_ledger
 from sparkify_dagster.loading.refresh import refresh
 from sparkify_dagster.loading.staging import load_events, load_songs
 from sparkify_dagster.table import Table
@@ -84,8 +84,10 @@ def tables_of(warehouse: Warehouse, tables: Iterable[str] = CORE) -> dict[str, l
 def check_numbers(session: Session, table: Table, whole: bool) -> dict[str, int]:
     """Return what the checks of a table find, in all of it or in what its latest load changed."""
     days_of = TABLES[table.changed_days]
-    entry = read_ledger(session).of(days_of)
-    span = EVERY_DAY if whole or entry.is_full else latest_span(session, days_of, entry.load_id)
+    ledger = read_ledger(session)
+    entry = ledger.of(days_of)
+    changed = ledger.changed_since(entry.load_id - 1, [days_of])
+    span = EVERY_DAY if whole or entry.is_full else changed
     (found,) = session.query(
         f"{table.file}/check", first_day=span.first_day, last_day=span.last_day, least_rows=0
     )
