@@ -54,6 +54,7 @@ _OWN_TESTS = {
     "bookkeeping/forget_rejected": "loading/test_rejects.py",
     "bookkeeping/noted_changes": _PLAN,
     "bookkeeping/move_statements": _PLAN,
+    "bookkeeping/record_load": _PLAN,
     "bookkeeping/statements": _PLAN,
     "bookkeeping/lakes": "loading/test_wrong_lake.py",
     "bookkeeping/forget_lake": "loading/test_wrong_lake.py",

@@ -119,9 +119,11 @@ def test_good_files_are_loaded_and_bad_ones_listed(stage: Stage) -> None:
 def test_bad_file_is_read_again_when_it_changes(stage: Stage) -> None:
     stage.write_day(2, bad=True)
     first = stage.load()
+    noted = select(stage.warehouse, "SELECT * FROM staging.rejected_files")
     again = stage.load()
     assert (again.files_read, again.load_id) == (0, first.load_id)
     assert again.bad_files == first.bad_files
+    assert select(stage.warehouse, "SELECT * FROM staging.rejected_files") == noted
     stage.write_day(2, plays=3)
     assert stage.load().bad_files == {}
     assert stage.days() == [("2018-11-01", 2), ("2018-11-02", 3), ("2018-11-03", 2)]
@@ -166,6 +168,17 @@ def test_lines_left_out_are_kept_until_the_file_changes(stage: Stage) -> None:
     stage.write_day(2)
     stage.load(skip=False, max_errors=2)
     assert stage.rejected() == []
+
+
+def test_lines_left_out_are_forgotten_beside_a_bad_file(stage: Stage) -> None:
+    stage.write_day(2, bad=True)
+    text = "\n".join(["no object"] * 3)
+    stage.source.write("log_data/2018/11/2018-11-03-events.json", text.encode())
+    assert len(stage.load(max_errors=2).bad_files) == 1
+    assert [line for _, line, *_ in stage.rejected()] == [2, 1, 2, 3]
+    stage.write_day(2)
+    stage.load(max_errors=2)
+    assert [line for _, line, *_ in stage.rejected()] == [1, 2, 3]
 
 
 def test_switched_back_a_bad_file_stops_the_load(stage: Stage) -> None:

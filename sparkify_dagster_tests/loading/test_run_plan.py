@@ -143,6 +143,8 @@ def test_what_one_table_has_not_taken_in_yet_is_planned(loaded: Platform) -> Non
 def test_changed_sql_with_its_diff_and_the_columns_that_follow(
     loaded: Platform, own_sql: Path
 ) -> None:
+    loaded.write_day(DAYS[0], 7)
+    loaded.run()
     edit(own_sql / "star" / "songs.sql", "NULLIF(year, 0)", "NULLIF(year, 1900)")
     edit(own_sql / "star" / "songplays.sql", "events.level,\n    song_", "'free',\n    song_")
     planned = loaded.assert_as_planned()
