@@ -131,6 +131,16 @@ def test_bad_file_is_read_again_when_it_changes(stage: Stage) -> None:
     assert select(stage.warehouse, "SELECT count(*) FROM staging.rejected_files") == [(0,)]
 
 
+def test_a_bad_file_that_is_mended_leaves_the_other_listed(stage: Stage) -> None:
+    stage.write_day(2, bad=True)
+    stage.write_day(3, bad=True)
+    stage.load()
+    stage.write_day(3)
+    stage.load()
+    assert select(stage.warehouse, "SELECT file_name FROM staging.rejected_files") == [(NAME,)]
+    assert [name for name, *_ in stage.rejected()] == [NAME]
+
+
 def test_good_rows_stay_where_a_bad_file_takes_the_place_of_a_good_one(stage: Stage) -> None:
     stage.load()
     stage.write_day(2, plays=5, bad=True)
