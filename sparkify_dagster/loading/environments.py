@@ -10,7 +10,7 @@ from sparkify_dagster.lake.base import Lake
 from sparkify_dagster.loading.ledger import utc_now
 from sparkify_dagster.loading.refresh import refresh
 from sparkify_dagster.loading.rejects import Refused, skipping
-from sparkify_dagster.loading.schema import prepare
+from sparkify_dagster.loading.schema import prepare, refuse_older
 from sparkify_dagster.loading.sharing import first_day, relations, share, take_over
 from sparkify_dagster.loading.staging import load_events, load_songs
 from sparkify_dagster.tables import STAGING_EVENTS, STAGING_SONGS, TABLES
@@ -34,7 +34,7 @@ def create(warehouse: Warehouse, name: str, days: int | None = None, shared: boo
     With `days`, its events are those of the newest days only, for its next run to load.
 
     Raises:
-        WarehouseError: it is there already.
+        WarehouseError: it is there already, or production is of an older version.
     """
     if name in warehouse.environments():
         raise WarehouseError(f"{name}: is there already; `sparkify environments drop {name}`")
@@ -50,6 +50,7 @@ def _create(session: Session, days: int | None, shared: bool) -> None:
     session.execute("environments/create")
     first = None
     if shared:
+        refuse_older(relations(session, "production"), "staging.ledger.statements")
         share(session)
         (newest,) = session.query("environments/newest_day")
         if days and newest["newest_day"]:

@@ -21,7 +21,7 @@ from sparkify_dagster.loading.removals import (
     refuse_other_lake,
     refuse_removal,
 )
-from sparkify_dagster.loading.schema import bookkeeping, new_columns
+from sparkify_dagster.loading.schema import new_columns, refuse_older
 from sparkify_dagster.loading.sharing import relations
 from sparkify_dagster.loading.staging import known_files, read_place
 from sparkify_dagster.loading.version import decisive_statements, normalised, read_version, views
@@ -128,12 +128,7 @@ def _look(session: Session, listed: dict[str, list[SourceFile]], settings: Setti
     existing = relations(session)
     if "staging.ledger" not in existing:
         return _Warehouse()
-    needed = {"staging.ledger.row_count", *map(created_name, bookkeeping())}
-    if not needed <= existing.keys():
-        raise WarehouseError(
-            "this warehouse was made by an older version, or parts of it were dropped: the next "
-            "run brings it over, and a plan can be told from then on"
-        )
+    refuse_older(existing, "staging.ledger.row_count")
     staging = in_group("staging")
     noted = session.query("bookkeeping/noted_changes")
     skipped: Refused | None = {} if settings.skip_bad_files else None

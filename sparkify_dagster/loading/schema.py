@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from sparkify_dagster.loading.ledger import LEDGER, STORED, Entry, Ledger, counting, read_ledger
@@ -34,6 +34,19 @@ _FORMER = ("staging.table_versions", "staging.loads", "staging.loads_seen")
 def bookkeeping() -> tuple[str, ...]:
     """Return the statements that create the bookkeeping tables."""
     return tuple(name for name in section_names("bookkeeping") if "/create_" in name)
+
+
+def refuse_older(existing: Collection[str], column: str) -> None:
+    """Make sure that the warehouse is one of this version, which has that column.
+
+    Raises:
+        WarehouseError: it is not.
+    """
+    if not {column, *map(created_name, bookkeeping())} <= set(existing):
+        raise WarehouseError(
+            "the warehouse was made by an older version, or parts of it were dropped: its next "
+            "run brings it over, and this is possible from then on"
+        )
 
 
 def prepare(session: Session) -> Ledger:
