@@ -166,6 +166,18 @@ def test_another_lake_is_refused_until_it_is_meant(platform: Platform) -> None:
         platform.load()
 
 
+def test_a_lake_meant_for_one_table_is_not_for_the_other(platform: Platform) -> None:
+    other = make_lake(platform.folder / "other")
+    write_day(other, DAYS[0], 21)
+    other.write_songs("A/A/A/TR0", [song(song_id="S0", year=1999)])
+    lake = LocalLake(str(other.folder))
+    platform.warehouse.transaction(
+        lambda session: load_events(session, lake, None, False, 0, "run", EVERYTHING), "t", "r"
+    )
+    with pytest.raises(RemovalRefused, match=r"staging_songs: .* loaded from the lake \S+/lake,"):
+        platform.load(other.folder)
+
+
 def test_a_lake_that_has_moved_is_the_same(platform: Platform) -> None:
     moved = platform.folder / "moved"
     shutil.move(platform.source.folder, moved)
