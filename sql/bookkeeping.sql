@@ -313,8 +313,6 @@ WHERE table_name = :table_name AND file_name = :file_name;
 -- What the files that a load read gave.
 SELECT
     file_name,
-    file_day,
     row_count
 FROM staging.loaded_files
-WHERE table_name = :table_name AND file_name IN (SELECT file_name FROM new_files)
-ORDER BY file_name;
+WHERE table_name = :table_name AND file_name IN (SELECT file_name FROM new_files);

@@ -133,8 +133,9 @@ def test_touched_event_file_is_looked_at_once_and_not_loaded(platform: Platform)
     assert platform.load("staging_events").files_read == 0
     assert platform.refresh("users").changed is False
     assert loads == loads_of(platform)
-    # The new time is remembered: under it, the file is not even opened.
-    replace_unnoticed(path, path.read_bytes().replace(b'"Oslo"', b'"Lima"'))
+    # The new time is remembered, that of this file alone: under it, it is not even opened.
+    for unopened in (path, platform.source.folder / event_file(DAYS[1])):
+        replace_unnoticed(unopened, unopened.read_bytes().replace(b'"Oslo"', b'"Lima"'))
     assert platform.load("staging_events").files_read == 0
 
 
