@@ -5,7 +5,8 @@ MODEL (
     row_count(expected := (SELECT COUNT(DISTINCT artist_id) FROM staging.staging_songs)),
     unique_values(columns := (artist_id)),
     not_null(columns := (artist_id))
-  )
+  ),
+  depends_on (staging.staging_songs)
 );
 
 SELECT

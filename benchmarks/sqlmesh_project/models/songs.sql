@@ -5,7 +5,8 @@ MODEL (
     row_count(expected := (SELECT COUNT(DISTINCT song_id) FROM staging.staging_songs)),
     unique_values(columns := (song_id)),
     not_null(columns := (song_id))
-  )
+  ),
+  depends_on (staging.staging_songs)
 );
 
 SELECT song_id, title, artist_id, NULLIF(year, 0) AS year, duration, artist_name
