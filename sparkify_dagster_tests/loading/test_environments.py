@@ -14,7 +14,7 @@ from sparkify_dagster.loading.diff import Difference, compare
 from sparkify_dagster.loading.environments import create, describe, load_all
 from sparkify_dagster.loading.refresh import refresh
 from sparkify_dagster.loading.run_plan import plan_run
-from sparkify_dagster.loading.schema import reset
+from sparkify_dagster.loading.schema import prepare, reset
 from sparkify_dagster.settings import load_settings
 from sparkify_dagster.tables import TABLES
 from sparkify_dagster.warehouse import open_warehouse
@@ -74,6 +74,27 @@ class Place:
             self.open(),
             lambda session: {
                 n: sorted(session.run(f"SELECT * FROM {n}"), key=repr) for n in ledger
+            },
+        )
+
+    def notes(self, environment: str = "") -> dict[str, dict[str, list[Any]]]:
+        """Return what stands in the bookkeeping of the events and of the songs."""
+        names = ["ledger", "loaded_files", "lakes", "rejected_files", "rejected_lines"]
+        columns = {"ledger": "loaded_at", "lakes": "lake", "loaded_files": "version"}
+        return _read(
+            self.open(environment),
+            lambda session: {
+                name: {
+                    kind: sorted(
+                        session.run(
+                            f"SELECT {columns.get(name, 'file_name')} FROM staging.{name} "
+                            f"WHERE table_name LIKE '%staging_{kind}'"
+                        ),
+                        key=repr,
+                    )
+                    for kind in ("events", "songs")
+                }
+                for name in names
             },
         )
 
@@ -159,6 +180,35 @@ def test_what_production_has_loaded_since_is_seen(place: Place) -> None:
     place.run("pr_1")
     place.run()
     assert place.rows("pr_1") == place.rows()
+
+
+def test_notes_of_own_tables_stay_whatever_production_has_loaded_since(place: Place) -> None:
+    create(place.open("pr_1"), "pr_1")
+    place.add_day(2)
+    place.run("pr_1")
+    place.source.write_songs("A/A/A/TR1", [song(title="other")])
+    place.run()
+    for side in ("", "pr_1"):
+        by_hand(place, f"UPDATE staging.lakes SET lake = 'of {side}'", side)
+        for table in ("staging_events", "staging_songs"):
+            by_hand(
+                place,
+                "INSERT INTO staging.rejected_files VALUES "
+                f"('{table}', 'of {side}', NULL, 1, '', 0, '', '', '2018-11-01')",
+                side,
+            )
+            by_hand(
+                place,
+                "INSERT INTO staging.rejected_lines VALUES "
+                f"('{table}', 'of {side}', 1, '', '', '', '', '2018-11-01')",
+                side,
+            )
+    before, production = place.notes("pr_1"), place.notes()
+    place.open("pr_1").transaction(prepare, "test", "run")
+    after = place.notes("pr_1")
+    for name in after:
+        assert after[name]["events"] == before[name]["events"]
+        assert after[name]["songs"] == production[name]["songs"] != before[name]["songs"]
 
 
 def test_only_what_a_change_touches_is_built(place: Place, own_sql: Path) -> None:
@@ -320,7 +370,7 @@ def test_production_is_compared_with_a_rebuild(
     assert place.open().environments() == ["pr_1", "pr_2"]
 
 
-def by_hand(place: Place, text: str) -> None:
-    production = place.open()
-    with production.kept_open():
-        production.transaction(lambda session: session.run(text), "test", "run")
+def by_hand(place: Place, text: str, environment: str = "") -> None:
+    warehouse = place.open(environment)
+    with warehouse.kept_open():
+        warehouse.transaction(lambda session: session.run(text), "test", "run")
