@@ -298,7 +298,8 @@ class Backend:
         """
         self.check_state(text)
         log = self._shared.log
-        statement = _Statement(text, lexical.tokens(text), parameters, log.next_query())
+        tokens = lexical.without_database(lexical.tokens(text), self._shared.database)
+        statement = _Statement(text, tokens, parameters, log.next_query())
         if self.state == "I":
             self._save()
         started, clock = system.utc_now(), time.monotonic()
