@@ -49,7 +49,7 @@ GOALS = {
     "first load": (260, 180),
     "nothing new": (60, 5),
     "one new day": (200, 30),
-    f"{CORRECTED} corrected days": (220, 30),
+    f"{CORRECTED} corrected days": (220, ""),
 }
 
 _EVENTS = """artist VARCHAR(256), auth VARCHAR(32), first_name VARCHAR(256), gender VARCHAR(16),
@@ -155,6 +155,7 @@ def render(found: list[Asked], latency: Latency, host: tuple[Done, Done, Asked])
     """Return the report."""
     combined, listed, asked = host
     rate = combined.amount / combined.cpu / 1e6
+    version = pinned("dbt-redshift")["dbt-redshift"]
     rows = []
     for one in found:
         within = one.run in GOALS and (one.run != "first load" or one.history <= 365)
@@ -180,16 +181,16 @@ you have a cluster: `python -m benchmarks.redshift --round-trip 0.005 --commit 0
 | a query of a system view | {latency.system_view:g} | an assumption |
 
 What the cluster computes is not in it, nor what this host does. Days of about {EVENTS_A_DAY}
-events, {SONGS:,} songs; every table, check and the report included; a first load of more than 366
-days commits in slices (`SPARKIFY_SLICE_DAYS`).
+events, {SONGS:,} songs; every table, check and the report included. The goals are under "at most";
+there is none for a first load of 1,000 days, which commits in slices (`SPARKIFY_SLICE_DAYS`).
 
 `script` is what the script projects send: DROP, CREATE, a COPY of all events and one of all songs,
 five INSERTs, each committed; no checks, and the same whatever has changed. `dbt` is `dbt run` of
-dbt-redshift {pinned("dbt-redshift")["dbt-redshift"]} against the double, in one thread, on the same
-COPYs and queries (`benchmarks/dbt_redshift`), its tables being there already; no tests. Two of its
-looks at the catalogue are simpler than dbt's own, as the double has no views of functions and
-dependencies. The COPYs of both read {SONGS:,} small files, which takes far longer on a cluster than
-the model has for it.
+dbt-redshift {version} itself, in one thread, with the same COPYs and queries
+(`benchmarks/dbt_redshift`), its tables being there already; no tests. Two of its looks at the
+catalogue are simpler than dbt's own, as the double has no views of functions and dependencies. The
+COPYs of both read {SONGS:,} small files, which takes far longer on a cluster than the model has for
+it.
 
 | days before | run | statements | at most | sessions | COPYs | commits | seconds | at most |
 |--:|---|--:|--:|--:|--:|--:|--:|--:|
@@ -208,8 +209,8 @@ Processes of their own; the double's work is left out.
 | noting a list of files by COPY | {listed.amount:,} | {asked.counts.statements} \
 | {asked.counts.copies} | {asked.seconds:.1f} | {listed.cpu:.1f} | {listed.peak:.0f} MB |
 
-Combining goes at {rate:.0f} MB/s a core (goal: 60). Of the list's memory {listed.before:.0f} MB are
-the list itself, which lay there before.
+Combining goes at {rate:.0f} MB/s a core (goal: 60), S3 left out. Of the list's memory
+{listed.before:.0f} MB are the list itself, which lay there before.
 """
     )
 
