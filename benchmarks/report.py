@@ -120,7 +120,9 @@ count their lines, which nobody else does. `{EMPTY_SAME}` is a Dagster job of as
 check results as ours that do nothing, on an instance with our settings; `{EMPTY}` has 7 assets and
 10 checks, on an instance with Dagster's own settings. `{SCRIPT}` is `benchmarks/script.py`: DuckDB
 in one process, the same tables and tests, no orchestration, no record of what is loaded; it is told
-the new day."""
+the new day.
+
+What runs ask of Redshift is [a document of its own](benchmark_redshift.md)."""
 
 
 def _goals(

@@ -223,7 +223,15 @@ def install(competitor: str) -> None:
 
 def pinned(competitor: str) -> dict[str, str]:
     """Return the versions that a competitor is installed in."""
-    wanted = ("dbt-core", "dbt-duckdb", "dagster", "dagster-dbt", "sqlmesh", "duckdb")
+    wanted = (
+        "dbt-core",
+        "dbt-duckdb",
+        "dbt-redshift",
+        "dagster",
+        "dagster-dbt",
+        "sqlmesh",
+        "duckdb",
+    )
     text = (FOLDER / "requirements" / f"{competitor}.txt").read_text(encoding="utf-8")
     pins = (line.split("==") for line in text.splitlines() if "==" in line)
     return {name: version for name, version in pins if name in wanted}

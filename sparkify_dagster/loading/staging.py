@@ -315,7 +315,7 @@ def _carry_out(
     )
     copied = copy(step) if plan.read else CopyResult()
     files = copied.files or plan.read
-    _note_files(session, files, copied)
+    note_files(session, files, copied)
     for section in (table.section("after_copy"), changes, f"{table.file}/remember_files"):
         if section:
             session.execute(section, **places)
@@ -345,12 +345,12 @@ def _carry_out(
     )
 
 
-def _note_files(session: Session, files: Sequence[SourceFile], copied: CopyResult) -> None:
+def note_files(session: Session, files: Sequence[SourceFile], copied: CopyResult) -> None:
     """Write down the files read, in the temporary table that the statements look at."""
     session.insert(
         "new_files",
         ("file_name", "file_day", "size_bytes", "version", "content_hash", "line_count"),
-        [
+        (
             (
                 file.name,
                 file.day,
@@ -361,7 +361,7 @@ def _note_files(session: Session, files: Sequence[SourceFile], copied: CopyResul
                 None if copied.rejected else copied.objects.get(file.name, file.line_count),
             )
             for file in files
-        ],
+        ),
     )
 
 

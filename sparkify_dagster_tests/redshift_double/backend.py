@@ -298,7 +298,8 @@ class Backend:
         """
         self.check_state(text)
         log = self._shared.log
-        statement = _Statement(text, lexical.tokens(text), parameters, log.next_query())
+        tokens = lexical.without_database(lexical.tokens(text), self._shared.database)
+        statement = _Statement(text, tokens, parameters, log.next_query())
         if self.state == "I":
             self._save()
         started, clock = system.utc_now(), time.monotonic()
@@ -367,13 +368,22 @@ class Backend:
             yield
             return
         self._deadline = time.monotonic() + limit - wait
-        timer = threading.Timer(limit - wait, self.interrupt)
-        timer.daemon = True
+        ended = threading.Event()
+
+        def stop() -> None:
+            pause = limit - wait
+            # More than once: what is not yet running forgets that it was interrupted.
+            while not ended.wait(pause):
+                self.interrupt()
+                pause = 0.1
+
+        timer = threading.Thread(target=stop, daemon=True)
         timer.start()
         try:
             yield
         finally:
-            timer.cancel()
+            ended.set()
+            timer.join()
             self._deadline = None
 
     @property

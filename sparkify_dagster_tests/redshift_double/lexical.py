@@ -86,6 +86,16 @@ def tokens(text: str) -> list[Token]:
     return found
 
 
+def without_database(found: list[Token], database: str) -> list[Token]:
+    """Leave out the database of names in three parts: `dev.a.b` is `a.b`."""
+    starts = {
+        at
+        for at in range(len(found) - 4)
+        if found[at].value == database and found[at + 1].text == found[at + 3].text == "."
+    }
+    return [token for at, token in enumerate(found) if not {at, at - 1} & starts]
+
+
 def statements(text: str) -> list[str]:
     """Split at the semicolons outside strings and comments; empty ones are left out."""
     parts: list[str] = []

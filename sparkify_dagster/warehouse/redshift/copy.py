@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from sparkify_dagster.warehouse.redshift.session import RedshiftSession
 
 _MOST_ERRORS = 100_000  # that MAXERROR can say
-_THREADS = 2  # that compress and upload; zlib leaves Python to the others meanwhile
+_THREADS = 2  # that compress and upload; compressing leaves Python to the others meanwhile
 _WAITING = 4  # parts on this host's disk
 
 

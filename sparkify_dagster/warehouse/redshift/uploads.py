@@ -1,11 +1,12 @@
 """What a transaction puts on S3 for COPY to read: manifests and parts."""
 
-import gzip
 import json
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
+
+from isal import igzip
 
 from sparkify_dagster.lake.base import LakeError, SourceFile
 from sparkify_dagster.lake.combine import Part
@@ -16,8 +17,7 @@ from sparkify_dagster.warehouse.base import Row
 _log = logging.getLogger(__name__)
 
 _LEAST_PART = 4 << 20  # bytes; about 1 MB compressed, below which Redshift gains nothing
-# The real song objects, 4.6 MB, shrink to 1.3 MB in 0.03 s; level 9 gives 1.1 MB in 0.18 s.
-_GZIP_LEVEL = 1
+_GZIP_LEVEL = 1  # of ISA-L: as small as zlib's, at a fourth of its time
 
 
 @dataclass(frozen=True)
@@ -66,14 +66,14 @@ class Uploads:
 
     def put_part(self, part: Part) -> str:
         """Compress and write a part, which leaves this host."""
-        content = gzip.compress(part.path.read_bytes(), _GZIP_LEVEL)
+        content = igzip.compress(part.path.read_bytes(), _GZIP_LEVEL)
         part.path.unlink()
         return self.put(f"{part.path.name}.gz", content)
 
     def put_rows(self, columns: Sequence[str], rows: Iterable[Row]) -> str:
         """Write rows, a JSON object a line; return their address."""
         packed = BytesIO()
-        with gzip.open(packed, "wt", _GZIP_LEVEL, encoding="utf-8") as lines:
+        with igzip.open(packed, "wt", _GZIP_LEVEL, encoding="utf-8") as lines:
             for row in rows:
                 lines.write(json.dumps(dict(zip(columns, row, strict=True)), default=str) + "\n")
         return self.put(f"{len(self._names):05d}.rows.gz", packed.getvalue())

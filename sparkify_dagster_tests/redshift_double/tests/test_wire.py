@@ -452,6 +452,19 @@ def test_the_catalog_gives_declared_types(connect: Connect) -> None:
     assert rows(connection, tables) == [("public", "BASE TABLE")]
 
 
+def test_a_name_may_begin_with_the_database(connect: Connect) -> None:
+    connection = connect()
+    run(
+        connection,
+        "CREATE SCHEMA s",
+        'CREATE TABLE "dev"."s"."t" AS (SELECT 1 AS a)',
+        'ALTER TABLE "dev"."s"."t" RENAME TO "u"',
+    )
+    assert rows(connection, "SELECT a FROM dev.s.u") == [(1,)]
+    run(connection, 'DROP TABLE IF EXISTS "dev"."s"."u" CASCADE')
+    assert refused(lambda: run(connection, "SELECT a FROM s.u"))["C"] == "42P01"
+
+
 def test_views_hold_their_tables(connect: Connect) -> None:
     connection = connect(autocommit=True)
     run(
