@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cache
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,10 @@ import click
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from click import ClickException
+from dotenv import dotenv_values, set_key
 
-from sparkify_dagster.infra import options, redshift
-from sparkify_dagster.infra.envfile import write_env
-from sparkify_dagster.infra.stack import AS_BEFORE, Stack, change_lines, refuse_data_loss
+from sparkify_dagster.infra import options
+from sparkify_dagster.infra.stack import AS_BEFORE, Stack
 
 # AWS's errors by code, botocore's own by name: the first that fits says what helps.
 _REMEDIES = (
@@ -29,6 +29,9 @@ _REMEDIES = (
     (r"AccessDenied|Unauthorized", "AWS refuses {right}: ask for that right, then run again"),
     (r"AlreadyExists|Conflict", "AWS refuses {right}: of this name there is one, give another"),
 )  # fmt: skip
+# Other ways to log in, which the platform's settings refuse beside a secret.
+_OTHER_WAYS = r"^(?=\s*(export\s+)?REDSHIFT_(WORKGROUP|CLUSTER_ID|USER|PASSWORD)\s*=)"
+_ADMINS = ":secret:redshift!"  # in the ARN of a secret that AWS manages for an admin
 
 _name = click.option("--name", default="sparkify", show_default=True, help="Name of all of it.")
 _region = click.option("--region", envvar="AWS_REGION", help="[env AWS_REGION, or the profile's]")
@@ -39,7 +42,7 @@ _manifests = click.option("--manifest-prefix", envvar="SPARKIFY_MANIFEST_PREFIX"
 
 def _what(function: Callable[..., None]) -> Callable[..., None]:
     """Add the options that say what is made, as the template describes them."""
-    for parameter, one in reversed(options.described().items()):
+    for parameter, one in reversed(options.OPTIONS.items()):
         flag = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", parameter).lower()
         flags = f"--{flag}/--no-{flag}" if "AllowedValues" in one else f"--{flag}"
         how: dict[str, Any] = {"multiple": True} if one["Type"] == "CommaDelimitedList" else {}
@@ -58,8 +61,8 @@ def command() -> None:
 @_what
 def plan(name: str, region: str | None, **given: Any) -> None:
     """Show what `up` would make, replace and delete. Makes nothing."""
-    with _stack(name, region) as (stack, clients):
-        _bring_up(stack, clients, given, is_plan=True)
+    with _stack(name, region) as stack:
+        _bring_up(stack, given, is_plan=True)
         click.echo("Nothing was made or changed.")
 
 
@@ -72,21 +75,21 @@ def up(name: str, region: str | None, env_file: str, **given: Any) -> None:
     Run it again at any time: it goes on where an earlier run was stopped, and changes what the
     options name and nothing else.
     """
-    with _stack(name, region) as (stack, clients):
-        values = _bring_up(stack, clients, given, is_plan=False)
+    with _stack(name, region) as stack:
+        limit = int(_bring_up(stack, given, is_plan=False)["UsageLimit"])
         outputs = _outputs(stack.describe())
-        if workgroup := outputs.get("WorkgroupArn"):
-            limit = int(values["UsageLimit"])
-            redshift.set_usage_limit(clients("redshift-serverless"), workgroup, limit)
         env = {key: outputs[key].rstrip("/") for key in outputs if key.isupper()}
-        secret = redshift.secret_arn(clients, values["Provisioned"] == "false", name)
+        if workgroup := outputs.get("WorkgroupArn"):
+            stack.set_usage_limit(workgroup, limit)
+            found = stack.clients("redshift-serverless").get_namespace(namespaceName=name)
+            env["REDSHIFT_SECRET_ARN"] = found["namespace"]["adminPasswordSecretArn"]
     try:
-        text = write_env(Path(env_file), env | {"REDSHIFT_SECRET_ARN": secret})
+        text = _write_env(Path(env_file), env)
     except OSError as error:
         raise ClickException(f"all is up, but {env_file} cannot be written: {error}") from error
     shown = "\n".join(f"  {key}={value}" for key, value in env.items())
-    click.echo(f"{env_file} has, without a password:\n{shown}\n  REDSHIFT_SECRET_ARN={secret}")
-    if secret not in text:
+    click.echo(f"{env_file} has, without a password:\n{shown}")
+    if env["REDSHIFT_SECRET_ARN"] not in text:
         click.echo("but the REDSHIFT_SECRET_ARN that was there is yours and stays")
 
 
@@ -96,15 +99,15 @@ def up(name: str, region: str | None, env_file: str, **given: Any) -> None:
 @click.option("--drift", is_flag=True, help="Compare with what is really there; takes a minute.")
 def status(name: str, region: str | None, drift: bool) -> None:
     """Show state and outputs. Changes nothing."""
-    with _stack(name, region) as (stack, clients):
+    with _stack(name, region) as stack:
         found = stack.describe()
         guard = "on" if found.get("EnableTerminationProtection") else "off"
         state = f"{found['StackStatus']}; deletion protection {guard}" if found else "no such stack"
         click.echo(f"{name} in {stack.client.meta.region_name}: {state}")
         outputs = _outputs(found)
         if workgroup := outputs.get("WorkgroupArn"):
-            limits = redshift.usage_limits(clients("redshift-serverless"), workgroup).values()
-            outputs["RPU-hours a day"] = ", ".join(map(str, limits)) or "no limit"
+            limits = map(str, stack.usage_limits(workgroup).values())
+            outputs["RPU-hours a day"] = ", ".join(limits) or "no limit"
         for key, value in outputs.items():
             click.echo(f"  {key:<26} {value}")
         if drift and found:
@@ -120,7 +123,7 @@ def status(name: str, region: str | None, drift: bool) -> None:
 @click.option("--no-final-snapshot", "final_snapshot", flag_value="", help="Delete the data, too.")
 def down(name: str, region: str | None, confirm: str | None, final_snapshot: str | None) -> None:
     """Delete the stack, after showing what goes and what stays, and asking for the name."""
-    with _stack(name, region) as (stack, clients):
+    with _stack(name, region) as stack:
         if not (found := stack.settled()):
             click.echo(f"There is no stack {name} in {stack.client.meta.region_name}.")
             return
@@ -134,18 +137,23 @@ def down(name: str, region: str | None, confirm: str | None, final_snapshot: str
             click.echo(f"delete  {logical} ({kind})")
         if not {"Cluster", "Namespace"} & resources.keys():
             final_snapshot = ""  # there are no data
-        elif final_snapshot is None:
-            final_snapshot = _ask_for_snapshot(name, confirm)
+        elif final_snapshot is None and confirm is not None:
+            raise ClickException(
+                "with --confirm, give --final-snapshot SNAPSHOT or --no-final-snapshot"
+            )
+        elif final_snapshot is None and click.confirm("Keep the data in a final snapshot?", True):
+            proposed = f"{name}-final-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+            final_snapshot = click.prompt("Name of the snapshot", default=proposed)
         kept = f", snapshot {final_snapshot} (billed)" if final_snapshot else ""
         click.echo(f"keep    the lake with its manifests, .env{kept}")
         typed = click.prompt(f"Type {name} to delete") if confirm is None else confirm
         if typed != name:
             raise ClickException(f"{typed!r} is not {name!r}: nothing was deleted")
         if final_snapshot:
-            redshift.make_snapshot(clients, "Namespace" in resources, name, final_snapshot)
+            stack.make_snapshot(final_snapshot, is_serverless="Namespace" in resources)
         if "Workgroup" in resources and (workgroup := _outputs(found).get("WorkgroupArn")):
-            redshift.set_usage_limit(clients("redshift-serverless"), workgroup, None)
-        stack.delete(found["StackId"])
+            stack.set_usage_limit(workgroup, None)
+        stack.carry_out(stack.client.delete_stack, found["StackId"])
 
 
 @command.command(name="template")
@@ -164,14 +172,30 @@ def print_host_policy(lake: str | None, manifest_prefix: str | None, kms_key_arn
     click.echo(json.dumps(options.host_policy(own), indent=2))
 
 
+def _write_env(path: Path, values: dict[str, str]) -> str:
+    """Set `values` in the file, which is whole at any time; return what it holds then.
+
+    Lines that would contradict become comments. A secret of one's own, such as the loading user's,
+    is kept: only an admin's is replaced. A new file is readable by its owner only.
+    """
+    path.touch(mode=0o600)
+    has_own = _ADMINS not in (dotenv_values(path).get("REDSHIFT_SECRET_ARN") or _ADMINS)
+    for key, value in values.items():
+        if key != "REDSHIFT_SECRET_ARN" or not has_own:
+            set_key(path, key, value, quote_mode="never")
+    text = re.sub(_OTHER_WAYS, "#", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    with click.open_file(path, "w", encoding="utf-8", atomic=True) as file:
+        file.write(text)
+    return text
+
+
 @contextmanager
-def _stack(name: str, region: str | None) -> Iterator[tuple[Stack, redshift.Clients]]:
-    """Give the stack and the clients of AWS; turn their errors into one line."""
+def _stack(name: str, region: str | None) -> Iterator[Stack]:
+    """Give the stack; turn AWS's errors into one line."""
     try:
         session = boto3.session.Session(region_name=region)
         tries = Config(retries={"mode": "standard", "total_max_attempts": 10})
-        clients = cache(lambda service: session.client(service, config=tries))
-        yield Stack(clients("cloudformation"), name), clients
+        yield Stack(partial(session.client, config=tries), name)
     except (BotoCoreError, ClientError) as error:
         raise ClickException(_explain(error)) from None
     except KeyboardInterrupt:
@@ -188,24 +212,16 @@ def _explain(error: Any) -> str:
     return f"{remedies[0].format(right=right)}. ({text})" if remedies else text
 
 
-def _bring_up(
-    stack: Stack, clients: redshift.Clients, given: dict[str, Any], is_plan: bool
-) -> dict[str, str]:
+def _bring_up(stack: Stack, given: dict[str, Any], is_plan: bool) -> dict[str, str]:
     """Show what the options would change, and do it unless `is_plan`; return the parameters."""
     found = stack.settled()
     stack.check(found, AS_BEFORE)
     before = {one["ParameterKey"]: one["ParameterValue"] for one in found.get("Parameters", [])}
     values = options.parameters(stack.name, given, before)
-    is_serverless = values["Provisioned"] == "false"
-    values["VpcId"] = options.find_vpc(clients("ec2"), is_serverless, values["SubnetId"])
-    for parameter, one in options.described().items():
+    values["VpcId"] = options.find_vpc(stack.clients("ec2"), values)
+    for parameter, one in options.OPTIONS.items():
         click.echo(f"  {parameter:<13} {values[parameter] or 'none':<16} {one['Description']}")
-    with stack.proposal(values) as changes:
-        lines = [line for change in changes or [] for line in change_lines(change)]
-        click.echo("\n".join(lines or ["No resource changes."]))
-        refuse_data_loss(changes or [])
-        if changes is not None and not is_plan:
-            stack.execute()
+    stack.change(values, is_plan)
     return values
 
 
@@ -215,14 +231,3 @@ def _outputs(stack: dict[str, Any]) -> dict[str, str]:
         one["Description" if one["Description"].isupper() else "OutputKey"]: one["OutputValue"]
         for one in stack.get("Outputs", [])
     }
-
-
-def _ask_for_snapshot(name: str, confirm: str | None) -> str:
-    if confirm is not None:
-        raise ClickException(
-            "with --confirm, give --final-snapshot SNAPSHOT or --no-final-snapshot"
-        )
-    if not click.confirm("Keep the data in a final snapshot?", default=True):
-        return ""
-    proposed = f"{name}-final-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    return str(click.prompt("Name of the snapshot", default=proposed))

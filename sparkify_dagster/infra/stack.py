@@ -1,11 +1,10 @@
-"""The stack in CloudFormation: what would change, carrying it out, following it, deleting it."""
+"""The stack in CloudFormation, and what that has no resource for: usage limit, final snapshot."""
 
 import json
 import time
-import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from itertools import count
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
+from functools import partial
 from typing import Any
 
 import click
@@ -13,12 +12,10 @@ from click import ClickException
 
 from sparkify_dagster.infra.options import TEMPLATE
 
-Change = dict[str, Any]
 POLL_SECONDS = 5.0
-_PATIENCE = 24  # polls for events of the operation that was asked for, then the state counts
 _STARTS = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS")
 _REVIEW = "REVIEW_IN_PROGRESS"  # a name with a change set, and nothing made yet
-_FINE = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "DELETE_COMPLETE")
+_FINE = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "DELETE_COMPLETE", _REVIEW)
 AS_BEFORE = "UPDATE_ROLLBACK_COMPLETE"
 _WAYS_OUT = {
     AS_BEFORE: "all is as before: remove the cause, run the same command again",
@@ -26,18 +23,16 @@ _WAYS_OUT = {
     "--stack-name {name}, then the same command again",
 }
 _CLEAR_UP = "remove the cause, clear up by `sparkify infra down --name {name}`, then run again"
-_BEING_MADE = ("CREATE_PENDING", "CREATE_IN_PROGRESS")
-_DETECTING = "DETECTION_IN_PROGRESS"
+_DAILY = {"usageType": "serverless-compute", "period": "daily", "breachAction": "deactivate"}
 _VERBS = {"Add": "make", "Modify": "change", "Remove": "delete", "True": "replace"}
 
 
 class Stack:
-    """One stack. `client` is botocore's of CloudFormation; every event is said."""
+    """One stack. `clients` gives botocore's by the name of the service; every event is said."""
 
-    def __init__(self, client: Any, name: str) -> None:
-        self.client, self.name = client, name
+    def __init__(self, clients: Callable[[str], Any], name: str) -> None:
+        self.clients, self.client, self.name = clients, clients("cloudformation"), name
         self._change_set = {"StackName": name, "ChangeSetName": "sparkify-infra"}
-        self._executed = False
 
     def describe(self, stack_id: str = "") -> dict[str, Any]:
         """Return the stack as AWS describes it, empty where there is none."""
@@ -50,35 +45,48 @@ class Stack:
 
     def settled(self) -> dict[str, Any]:
         """Return the stack once nothing is under way in it; empty where nothing is made."""
-        if _is_busy(stack := self.describe()):
-            click.echo(f"{self.name} is {stack['StackStatus']}: waiting for it")
+        stack = self.describe()
+        status = stack.get("StackStatus", _REVIEW)
+        if status != _REVIEW and status.endswith("_IN_PROGRESS"):
+            click.echo(f"{self.name} is {status}: waiting for it")
             self._follow(stack["StackId"])
             stack = self.describe()
-        return stack if stack.get("StackStatus") != _REVIEW else {}
+        return stack if status != _REVIEW else {}
 
     def check(self, stack: Mapping[str, Any], *allowed: str) -> None:
-        """Raise ClickException with cause and way out where the stack has failed."""
+        """Raise ClickException where the stack has failed, with the first resource's own reason."""
         status = stack.get("StackStatus", _REVIEW)
-        if status not in (*_FINE, _REVIEW, *allowed) and not _is_busy(stack):
-            way_out = _WAYS_OUT.get(status, _CLEAR_UP).format(name=self.name)
-            cause = self._first_failure(stack["StackId"])
-            raise ClickException(f"{self.name} is {status}: {cause}. To go on: {way_out}")
+        if status in _FINE + allowed or status.endswith("_IN_PROGRESS"):
+            return
+        cause = "CloudFormation names no resource"
+        for event in self._operation(stack["StackId"]):
+            reason = event.get("ResourceStatusReason", "no reason given")
+            if event["ResourceStatus"].endswith("_FAILED") and "cancelled" not in reason:
+                cause = f"{event['LogicalResourceId']} ({event['ResourceType']}): {reason}"
+                break
+        way_out = _WAYS_OUT.get(status, _CLEAR_UP).format(name=self.name)
+        raise ClickException(f"{self.name} is {status}: {cause}. To go on: {way_out}")
 
-    @contextmanager
-    def proposal(self, values: Mapping[str, str]) -> Iterator[list[Change] | None]:
-        """Give the changes that the values would make, None for no change at all.
+    def change(self, values: Mapping[str, str], is_plan: bool) -> None:
+        """Say what the values would change; carry it out and follow it, unless `is_plan`.
 
-        Nothing is left behind unless `execute` is called meanwhile. Raises ClickException where
-        CloudFormation refuses values or template.
+        A plan leaves nothing behind. Raises ClickException where CloudFormation refuses values or
+        template, where data would be lost, or where the change was rolled back.
         """
-        self._executed = False
-        try:
-            yield self._propose(values)
-        finally:
-            if not self._executed:
-                self._discard()
+        with ExitStack() as at_end:
+            at_end.callback(self._discard)
+            changes = self._propose(values)
+            lines = [line for change in changes or [] for line in change_lines(change)]
+            click.echo("\n".join(lines or ["No resource changes."]))
+            refuse_data_loss(changes or [])
+            if changes is None or is_plan:
+                return
+            at_end.pop_all()
+        execute = partial(self.client.execute_change_set, **self._change_set)
+        self.carry_out(execute, self.describe()["StackId"])
 
-    def _propose(self, values: Mapping[str, str]) -> list[Change] | None:
+    def _propose(self, values: Mapping[str, str]) -> list[dict[str, Any]] | None:
+        """Return the changes that the values would make, None for no change at all."""
         if stack := self.describe():
             self._delete_change_set()  # which an interrupted run left
         self.client.create_change_set(
@@ -90,7 +98,8 @@ class Stack:
             Tags=[{"Key": "sparkify:project", "Value": self.name}],  # which resources inherit
         )
         look = dict(self._change_set, IncludePropertyValues=True)
-        while (answer := self.client.describe_change_set(**look))["Status"] in _BEING_MADE:
+        busy = ("CREATE_PENDING", "CREATE_IN_PROGRESS")
+        while (answer := self.client.describe_change_set(**look))["Status"] in busy:
             time.sleep(POLL_SECONDS)
         reason = answer.get("StatusReason", "")
         if answer["Status"] == "CREATE_COMPLETE":
@@ -115,59 +124,42 @@ class Stack:
             if stack["StackStatus"] == _REVIEW and not others:
                 self.client.delete_stack(StackName=stack["StackId"])
 
-    def execute(self) -> None:
-        """Carry the proposal out and follow it; ClickException where it was rolled back."""
-        self._executed = True
-        self._carry_out(
-            self.client.execute_change_set, self.describe()["StackId"], self._change_set
-        )
-
-    def delete(self, stack_id: str) -> None:
-        """Delete the stack and follow it to its end; ClickException where something stays."""
-        self._carry_out(self.client.delete_stack, stack_id, {"StackName": stack_id})
-
-    def _carry_out(self, call: Any, stack_id: str, what: dict[str, str]) -> None:
-        token = uuid.uuid4().hex
-        call(**what, ClientRequestToken=token)
+    def carry_out(self, call: Callable[..., Any], stack_id: str) -> None:
+        """Have a call change or delete the stack and follow that; ClickException where it fails."""
+        token = f"sparkify-{time.time_ns()}"
+        call(StackName=stack_id, ClientRequestToken=token)
         self._follow(stack_id, token)
         self.check(self.describe(stack_id))
 
     def _follow(self, stack_id: str, token: str = "") -> None:
-        """Say each event of the latest operation until it has ended.
-
-        With `token`, of the one that was begun with it: AWS may show it a moment later only.
-        """
+        """Say each event of the latest operation, or that of the token, until it has ended."""
         said = 0
-        for polls in count():
-            events = self._operation(stack_id, token)
-            # In this order: a state that is older than the events may be that of before.
-            is_over = not _is_busy(self.describe(stack_id)) and (events or polls >= _PATIENCE)
-            events = self._operation(stack_id, token) if is_over else events
-            for event in events[said:]:
-                click.echo(_event_line(event))
-            if is_over:
-                return
+        while True:
+            # AWS shows either of them a moment late: both have to tell the end.
+            state, events = self.describe(stack_id)["StackStatus"], self._operation(stack_id, token)
+            for one in events[said:]:
+                status, line = one["ResourceStatus"], one["LogicalResourceId"]
+                if status.endswith(("_FAILED", "ROLLBACK_IN_PROGRESS")):
+                    line += f"  {one.get('ResourceStatusReason', '')}"
+                click.echo(f"{one['Timestamp']:%H:%M:%S}  {status:<28} {line}")
             said = len(events)
+            told = {(one["LogicalResourceId"], one["ResourceStatus"]) for one in events}
+            if (self.name, state) in told and not state.endswith("_IN_PROGRESS"):
+                return
             time.sleep(POLL_SECONDS)
 
     def _operation(self, stack_id: str, token: str = "") -> list[dict[str, Any]]:
-        """Return the events of the latest operation, the oldest first."""
+        """Return the events from the start of the latest operation, or the token's, once shown."""
         events: list[dict[str, Any]] = []
-        for page in self.client.get_paginator("describe_stack_events").paginate(StackName=stack_id):
-            for event in page["StackEvents"]:
-                events.insert(0, event)
-                is_whole = event.get("PhysicalResourceId") == stack_id
-                if is_whole and event["ResourceStatus"] in _STARTS:
-                    return events if token in ("", event.get("ClientRequestToken")) else []
-        return events
-
-    def _first_failure(self, stack_id: str) -> str:
-        """Return which resource failed first in the latest operation, and its own reason."""
-        for event in self._operation(stack_id):
-            reason = event.get("ResourceStatusReason", "no reason given")
-            if event["ResourceStatus"].endswith("_FAILED") and "cancelled" not in reason:
-                return f"{event['LogicalResourceId']} ({event['ResourceType']}): {reason}"
-        return "CloudFormation names no resource"
+        pages = self.client.get_paginator("describe_stack_events").paginate(StackName=stack_id)
+        for event in pages.search("StackEvents[]"):
+            events.insert(0, event)
+            is_start = (
+                event["ResourceStatus"] in _STARTS and event["LogicalResourceId"] == self.name
+            )
+            if is_start and token in ("", event.get("ClientRequestToken")):
+                return events
+        return []
 
     def resources(self) -> dict[str, str]:
         """Return what the stack holds now: type by logical name."""
@@ -178,22 +170,52 @@ class Stack:
 
     def drift(self) -> list[str]:
         """Return what differs from the template now, a line each. Takes about a minute."""
-        detection = self.client.detect_stack_drift(StackName=self.name)["StackDriftDetectionId"]
+        run = self.client.detect_stack_drift(StackName=self.name)["StackDriftDetectionId"]
         look = self.client.describe_stack_drift_detection_status
-        while (answer := look(StackDriftDetectionId=detection))["DetectionStatus"] == _DETECTING:
+        while (answer := look(StackDriftDetectionId=run))["DetectionStatus"].endswith("_PROGRESS"):
             time.sleep(POLL_SECONDS)
         lines = [answer["DetectionStatusReason"]] if "DetectionStatusReason" in answer else []
-        found = self.client.describe_stack_resource_drifts(
-            StackName=self.name, StackResourceDriftStatusFilters=["MODIFIED", "DELETED"]
-        )["StackResourceDrifts"]
-        for one in found:
+        what = {"StackName": self.name, "StackResourceDriftStatusFilters": ["MODIFIED", "DELETED"]}
+        for one in self.client.describe_stack_resource_drifts(**what)["StackResourceDrifts"]:
             lines.append(f"{one['LogicalResourceId']} is {one['StackResourceDriftStatus']}")
             line = "  {PropertyPath}: {ExpectedValue} -> {ActualValue}"
             lines += [line.format(**each) for each in one.get("PropertyDifferences", [])]
         return lines
 
+    def usage_limits(self, workgroup_arn: str) -> dict[str, int]:
+        """Return the daily limits by id, in RPU-hours, past which queries are refused."""
+        answer = self.clients("redshift-serverless").list_usage_limits(resourceArn=workgroup_arn)
+        daily = [one for one in answer.get("usageLimits", []) if _DAILY.items() <= one.items()]
+        return {one["usageLimitId"]: one["amount"] for one in daily}
 
-def change_lines(change: Change) -> list[str]:
+    def set_usage_limit(self, workgroup_arn: str, amount: int | None) -> None:
+        """Have queries refused past `amount` RPU-hours a day; None takes the limit away."""
+        client, limits = self.clients("redshift-serverless"), self.usage_limits(workgroup_arn)
+        for limit in [limit for limit in limits if limits[limit] != amount]:
+            client.delete_usage_limit(usageLimitId=limit)
+        if amount is not None and amount not in limits.values():
+            client.create_usage_limit(resourceArn=workgroup_arn, amount=amount, **_DAILY)
+
+    def make_snapshot(self, snapshot: str, is_serverless: bool) -> None:
+        """Make a snapshot and wait for it, or for one that an interrupted `down` has begun.
+
+        Raises ClickException where there is one of this name already, or it fails.
+        """
+        client = self.clients("redshift-serverless" if is_serverless else "redshift")
+        if (status := _status(client, snapshot, is_serverless)) == "available":
+            raise ClickException(f"--final-snapshot: {snapshot} exists already: give another name")
+        if not status and is_serverless:
+            client.create_snapshot(namespaceName=self.name, snapshotName=snapshot)
+        elif not status:
+            client.create_cluster_snapshot(ClusterIdentifier=self.name, SnapshotIdentifier=snapshot)
+        # AWS may show a new one a moment later only.
+        while (status := _status(client, snapshot, is_serverless)) in ("", "creating"):
+            time.sleep(POLL_SECONDS)
+        if status != "available":
+            raise ClickException(f"the snapshot {snapshot} is {status}: nothing was deleted")
+
+
+def change_lines(change: dict[str, Any]) -> list[str]:
     """Return a change for people: what happens to the resource, and every value that changes."""
     verb = _VERBS.get(change.get("Replacement", ""), _VERBS.get(change["Action"], change["Action"]))
     contexts = (change.get(key, "{}") for key in ("BeforeContext", "AfterContext"))
@@ -203,7 +225,7 @@ def change_lines(change: Change) -> list[str]:
     return lines + [f"    + {line}" for line in after if line not in before]
 
 
-def refuse_data_loss(changes: list[Change]) -> None:
+def refuse_data_loss(changes: list[dict[str, Any]]) -> None:
     """Raise ClickException where tables would be left behind, or another database be named."""
     for change in changes:
         names = [detail["Target"].get("Name") for detail in change.get("Details", [])]
@@ -223,12 +245,13 @@ def _flat(value: Any, path: str = "") -> list[str]:
     return [f"{path.removeprefix('.Properties').removeprefix('.')}: {value}"]
 
 
-def _is_busy(stack: Mapping[str, Any]) -> bool:
-    status: str = stack.get("StackStatus", _REVIEW)
-    return status != _REVIEW and status.endswith("_IN_PROGRESS")
-
-
-def _event_line(event: Mapping[str, Any]) -> str:
-    status, reason = event["ResourceStatus"], event.get("ResourceStatusReason", "")
-    shown = f"  {reason}" if status.endswith(("_FAILED", "ROLLBACK_IN_PROGRESS")) else ""
-    return f"{event['Timestamp']:%H:%M:%S}  {status:<28} {event['LogicalResourceId']}{shown}"
+def _status(client: Any, snapshot: str, is_serverless: bool) -> str:
+    try:
+        if is_serverless:
+            return str(client.get_snapshot(snapshotName=snapshot)["snapshot"]["status"]).lower()
+        found = client.describe_cluster_snapshots(SnapshotIdentifier=snapshot)["Snapshots"]
+        return str(found[0]["Status"]).lower()
+    except client.exceptions.ClientError as error:
+        if "NotFound" not in error.response["Error"]["Code"]:
+            raise
+        return ""

@@ -8,24 +8,20 @@ rolled back at its creation can only be deleted.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from xml.sax.saxutils import escape
 
 from botocore.awsrequest import AWSResponse
 from botocore.validate import ParamValidator
+from moto.core.botocore_stubber import MockRawResponse
+from moto.core.serialize import SERIALIZERS
+from moto.core.utils import get_service_model
 
 from sparkify_dagster_tests.infra.template import ACCOUNT, REGION, Refused, Rendered, create_only
 
 READS = ("Describe", "Get", "List", "Detect")
 ARN = f"arn:aws:{{}}:{REGION}:{ACCOUNT}:{{}}"
-
-
-class ServiceError(Exception):
-    def __init__(self, code: str, message: str = "") -> None:
-        super().__init__(message)
-        self.code = code
 
 
 class Cloud:
@@ -39,48 +35,44 @@ class Cloud:
         self.fails: dict[str, str] = {}  # resource or call: the reason
         self.outputs: dict[str, str] = {}  # in place of those of the template
         self.calls: list[tuple[str, dict[str, Any]]] = []
-        self.cut: tuple[int, bool] | None = None  # the call's number, and whether it takes effect
+        self.cut = (-1, False)  # the call's number, and whether it takes effect
         self.is_throttled = False
+        self.throttled: set[int] = set()
         self.drifts: list[dict[str, Any]] = []
         self.clock = datetime(2026, 1, 1, tzinfo=UTC)
-        self._params: dict[str, Any] = {}
-        self._throttled: set[int] = set()
 
     # --- behind botocore
 
     def remember(self, params: dict[str, Any], **_: Any) -> None:
-        self._params = dict(params)
-        self.calls.append(("", {}))
+        self.calls.append(("", dict(params)))
 
     def answer(self, request: Any, event_name: str, **_: Any) -> AWSResponse:
         _, service, operation = event_name.split(".")
-        model = self.model(service).operation_model(operation)
-        number, params = len(self.calls) - 1, self._params
+        number, params = len(self.calls) - 1, self.calls[-1][1]
         self.calls[-1] = (f"{service}:{operation}", params)
-        is_cut = self.cut is not None and self.cut[0] == number
+        model = get_service_model(service).operation_model(operation)
         try:
-            if self.is_throttled and number not in self._throttled:
-                self._throttled.add(number)
-                raise ServiceError("Throttling", "Rate exceeded")
-            if is_cut and self.cut is not None and not self.cut[1]:
-                raise KeyboardInterrupt
-            if operation in self.fails:
-                raise ServiceError("AccessDenied", self.fails[operation])
-            result = getattr(self, operation)(**params) or {}
-        except ServiceError as error:
-            return _response(request, 400, _error(model, error))
+            result = self._result(number, operation, params)
+            if model.output_shape:
+                report = ParamValidator().validate(result, model.output_shape)
+                assert not report.has_errors(), f"{operation}: {report.generate_report()}"
         except Refused as error:
-            return _response(
-                request, 400, _error(model, ServiceError("ValidationError", str(error)))
-            )
-        if is_cut:
+            result = error
+        if self.cut[0] == number:
             raise KeyboardInterrupt
-        if model.output_shape:
-            report = ParamValidator().validate(result, model.output_shape)
-            assert not report.has_errors(), f"{operation}: {report.generate_report()}"
-        return _response(request, 200, _success(model, result))
+        told = SERIALIZERS[model.service_model.protocol](model).serialize(result)
+        body = MockRawResponse(told["body"])
+        return AWSResponse(request.url, told["status_code"], told["headers"], body)
 
-    model: Callable[[str], Any]  # of a service, from botocore
+    def _result(self, number: int, operation: str, params: dict[str, Any]) -> Any:
+        if self.is_throttled and number not in self.throttled:
+            self.throttled.add(number)
+            raise Refused("Rate exceeded", "Throttling")
+        if self.cut == (number, False):
+            raise KeyboardInterrupt
+        if operation in self.fails:
+            raise Refused(self.fails[operation], "AccessDenied")
+        return getattr(self, operation)(**params) or {}
 
     @property
     def writes(self) -> list[str]:
@@ -90,12 +82,11 @@ class Cloud:
     # --- CloudFormation
 
     def stack(self, name: str) -> dict[str, Any]:
-        for stack in self.stacks.values():
-            if name == stack["StackId"] or (
-                name == stack["StackName"] and stack["StackStatus"] != "DELETE_COMPLETE"
-            ):
-                return stack
-        raise ServiceError("ValidationError", f"Stack with id {name} does not exist")
+        for one in self.stacks.values():
+            is_there = one["StackStatus"] != "DELETE_COMPLETE"
+            if name == one["StackId"] or (name == one["StackName"] and is_there):
+                return one
+        raise Refused(f"Stack with id {name} does not exist")
 
     def DescribeStacks(self, StackName: str) -> dict[str, Any]:
         stack = self.stack(StackName)
@@ -111,35 +102,27 @@ class Cloud:
         assert rest["Capabilities"] == ["CAPABILITY_NAMED_IAM"]
         try:
             stack = self.stack(StackName)
-        except ServiceError:
-            number = f"{len(self.stacks):08d}"
-            stack = {"StackId": ARN.format("cloudformation", f"stack/{StackName}/{number}"),
+        except Refused:
+            stack = {"StackId": ARN.format("cloudformation", f"{StackName}/{len(self.stacks)}"),
                      "StackName": StackName, "StackStatus": "REVIEW_IN_PROGRESS",
                      "CreationTime": self.clock, "EnableTerminationProtection": False,
                      "work": iter(()), "events": [], "sets": {}, "made": {}}  # fmt: skip
             self.stacks[stack["StackId"]] = stack
-        is_new = stack["StackStatus"] == "REVIEW_IN_PROGRESS"
-        if (ChangeSetType == "CREATE") is not is_new or stack["StackStatus"] == "ROLLBACK_COMPLETE":
-            state = stack["StackStatus"]
-            raise ServiceError(
-                "ValidationError", f"Stack is in {state} state and can not be updated"
-            )
-        if rest["ChangeSetName"] in stack["sets"]:
-            raise ServiceError("AlreadyExistsException", "ChangeSet sparkify-infra already exists")
+        state, name = stack["StackStatus"], rest["ChangeSetName"]
+        is_new = state == "REVIEW_IN_PROGRESS"
+        if (ChangeSetType == "CREATE") is not is_new or state == "ROLLBACK_COMPLETE":
+            raise Refused(f"Stack is in {state} state and can not be updated")
+        if name in stack["sets"]:
+            raise Refused(f"ChangeSet {name} already exists", "AlreadyExistsException")
         changes = _changes(stack["made"], new.resources())
         same = not changes and new.outputs() == stack.get("Outputs")
-        stack["sets"][rest["ChangeSetName"]] = {
-            "new": new,
-            "changes": changes,
-            "same": same,
-            "looks": 1,
-        }
+        stack["sets"][name] = {"new": new, "changes": changes, "same": same, "looks": 1}
         return {"Id": ARN.format("cloudformation", "changeSet/x"), "StackId": stack["StackId"]}
 
     def _set(self, stack_name: str, name: str) -> dict[str, Any]:
-        found: dict[str, Any] | None = self.stack(stack_name)["sets"].get(name)
-        if found is None:
-            raise ServiceError("ChangeSetNotFound", f"ChangeSet [{name}] does not exist")
+        if name not in (sets := self.stack(stack_name)["sets"]):
+            raise Refused(f"ChangeSet [{name}] does not exist", "ChangeSetNotFound")
+        found: dict[str, Any] = sets[name]
         return found
 
     def DescribeChangeSet(
@@ -147,18 +130,16 @@ class Cloud:
     ) -> dict[str, Any]:
         found = self._set(StackName, ChangeSetName)
         assert IncludePropertyValues
-        if found["looks"]:
-            found["looks"] -= 1
+        found["looks"] -= 1
+        if found["looks"] >= 0:
             return {"Status": "CREATE_IN_PROGRESS"}
         if "validation" in self.fails:
             return {"Status": "FAILED", "StatusReason": "The following validation failed"}
         if found["same"]:
             text = "The submitted information didn't contain changes."
             return {"Status": "FAILED", "StatusReason": text}
-        return {
-            "Status": "CREATE_COMPLETE",
-            "Changes": [{"ResourceChange": one} for one in found["changes"]],
-        }
+        changes = [{"ResourceChange": one} for one in found["changes"]]
+        return {"Status": "CREATE_COMPLETE", "Changes": changes}
 
     def DescribeEvents(self, **_: Any) -> dict[str, Any]:
         event = {"EventType": "VALIDATION_ERROR", "LogicalResourceId": "CopyRole",
@@ -175,83 +156,65 @@ class Cloud:
     def ExecuteChangeSet(self, StackName: str, ChangeSetName: str, ClientRequestToken: str) -> None:
         stack, found = self.stack(StackName), self._set(StackName, ChangeSetName)
         stack["sets"].clear()
-        stack["work"] = self._carry_out(stack, found, ClientRequestToken)
-
-    def _carry_out(
-        self, stack: dict[str, Any], found: dict[str, Any], token: str
-    ) -> Iterator[None]:
-        yield  # shown a moment late
         word = "CREATE" if stack["StackStatus"] == "REVIEW_IN_PROGRESS" else "UPDATE"
-        say = self._sayer(stack, token)
-        say(f"{word}_IN_PROGRESS", reason="User Initiated")
-        yield
-        before = dict(stack["made"])
-        for change in found["changes"]:
-            name, own = (
-                change["LogicalResourceId"],
-                {"Add": "CREATE"}.get(change["Action"], "UPDATE"),
-            )
-            say(f"{own}_IN_PROGRESS", name, change["ResourceType"])
-            yield
-            if name in self.fails:
-                say(f"{own}_FAILED", name, change["ResourceType"], self.fails[name])
-                say(f"{own}_FAILED", "Other", "AWS::X::Y", "Resource creation cancelled")
-                back = "ROLLBACK" if word == "CREATE" else "UPDATE_ROLLBACK"
-                say(f"{back}_IN_PROGRESS", reason=f"The following failed: [{name}]")
-                yield
-                stack["made"] = {} if word == "CREATE" else before
-                say(f"{back}_{'FAILED' if 'rollback' in self.fails else 'COMPLETE'}")
-                return
-            if change["Action"] == "Remove":
-                del stack["made"][name]
-            else:
-                stack["made"][name] = found["new"].resources()[name]
-            say(f"{own}_COMPLETE", name, change["ResourceType"])
-        given = found["new"].given
-        stack["Parameters"] = [{"ParameterKey": k, "ParameterValue": given[k]} for k in given]
-        stack["Outputs"] = found["new"].outputs()
-        for one in stack["Outputs"]:
-            one["OutputValue"] = self.outputs.get(one["Description"], one["OutputValue"])
-        say(f"{word}_COMPLETE")
+        stack["work"] = self._work(stack, ClientRequestToken, word, found["changes"], found["new"])
 
     def DeleteStack(self, StackName: str, ClientRequestToken: str = "") -> None:
         stack = self.stack(StackName)
         if stack["EnableTerminationProtection"]:
-            raise ServiceError("ValidationError", "Stack cannot be deleted: TerminationProtection")
+            raise Refused("Stack cannot be deleted: TerminationProtection")
         if stack["StackStatus"] == "REVIEW_IN_PROGRESS":
             stack["StackStatus"] = "DELETE_COMPLETE"
         elif stack["StackStatus"] not in ("DELETE_IN_PROGRESS", "DELETE_COMPLETE"):
-            stack["work"] = self._take_down(stack, ClientRequestToken)
+            changes = _changes(stack["made"], {})[::-1]
+            stack["work"] = self._work(stack, ClientRequestToken, "DELETE", changes)
 
-    def _take_down(self, stack: dict[str, Any], token: str) -> Iterator[None]:
-        yield
-        say = self._sayer(stack, token)
-        say("DELETE_IN_PROGRESS", reason="User Initiated")
-        for name in reversed(list(stack["made"])):
-            yield
-            kind = stack["made"][name]["Type"]
-            if name in self.fails:
-                say("DELETE_FAILED", name, kind, self.fails[name])
-                say("DELETE_FAILED", reason=f"The following failed: [{name}]")
-                return
-            del stack["made"][name]
-            say("DELETE_COMPLETE", name, kind)
-        say("DELETE_COMPLETE")
+    def _work(
+        self, stack: dict[str, Any], token: str, word: str, changes: Any, new: Any = None
+    ) -> Iterator[None]:
+        """Carry the changes out, a step at a look; undo them where a resource fails."""
 
-    def _sayer(self, stack: dict[str, Any], token: str) -> Callable[..., None]:
         def say(status: str, name: str = "", kind: str = "", reason: str = "") -> None:
             self.clock += timedelta(seconds=1)
             event = {"StackId": stack["StackId"], "EventId": f"{len(stack['events'])}",
                      "StackName": stack["StackName"], "Timestamp": self.clock,
                      "LogicalResourceId": name or stack["StackName"], "ResourceStatus": status,
-                     "PhysicalResourceId": name or stack["StackId"],
                      "ResourceType": kind or "AWS::CloudFormation::Stack",
                      "ResourceStatusReason": reason, "ClientRequestToken": token}  # fmt: skip
             stack["events"].insert(0, {key: one for key, one in event.items() if one})
-            if not name:
-                stack["StackStatus"] = status
+            stack["StackStatus"] = stack["StackStatus"] if name else status
 
-        return say
+        yield  # shown a moment late
+        say(f"{word}_IN_PROGRESS", reason="User Initiated")
+        before, made = dict(stack["made"]), stack["made"]
+        for change in changes:
+            name, kind = change["LogicalResourceId"], change["ResourceType"]
+            own = {"Add": "CREATE", "Modify": "UPDATE", "Remove": "DELETE"}[change["Action"]]
+            say(f"{own}_IN_PROGRESS", name, kind)
+            yield
+            if name in self.fails:
+                say(f"{own}_FAILED", name, kind, self.fails[name])
+                say(f"{own}_FAILED", "Other", "AWS::X::Y", "Resource creation cancelled")
+                if word != "DELETE":
+                    word = {"CREATE": "ROLLBACK", "UPDATE": "UPDATE_ROLLBACK"}[word]
+                    say(f"{word}_IN_PROGRESS", reason=f"The following failed: [{name}]")
+                    yield
+                    stack["made"] = before
+                is_stuck = word == "DELETE" or "rollback" in self.fails
+                say(f"{word}_{'FAILED' if is_stuck else 'COMPLETE'}")
+                return
+            if own == "DELETE":
+                del made[name]
+            else:
+                made[name] = new.resources()[name]
+            say(f"{own}_COMPLETE", name, kind)
+        if new:
+            given = new.given.items()
+            stack["Parameters"] = [{"ParameterKey": k, "ParameterValue": v} for k, v in given]
+            stack["Outputs"] = new.outputs()
+            for one in stack["Outputs"]:
+                one["OutputValue"] = self.outputs.get(one["Description"], one["OutputValue"])
+        say(f"{word}_COMPLETE")
 
     def DescribeStackEvents(self, StackName: str, NextToken: str = "0") -> dict[str, Any]:
         events, start = self.stack(StackName)["events"], int(NextToken)
@@ -259,11 +222,12 @@ class Cloud:
         return {"StackEvents": events[start : start + 3], **more}
 
     def ListStackResources(self, StackName: str) -> dict[str, Any]:
-        return {"StackResourceSummaries": [
-            {"LogicalResourceId": key, "ResourceType": one["Type"],
-             "LastUpdatedTimestamp": self.clock, "ResourceStatus": "CREATE_COMPLETE"}
-            for key, one in self.stack(StackName)["made"].items()
-        ]}  # fmt: skip
+        rest = {"LastUpdatedTimestamp": self.clock, "ResourceStatus": "CREATE_COMPLETE"}
+        made = self.stack(StackName)["made"].items()
+        found = [
+            {"LogicalResourceId": key, "ResourceType": one["Type"]} | rest for key, one in made
+        ]
+        return {"StackResourceSummaries": found}
 
     def DetectStackDrift(self, StackName: str) -> dict[str, Any]:
         return {"StackDriftDetectionId": self.stack(StackName)["StackName"]}
@@ -283,52 +247,43 @@ class Cloud:
         place = f"{ACCOUNT}.{REGION}.redshift"
         return {
             "CopyRole.Arn": f"arn:aws:iam::{ACCOUNT}:role/{name}-copy",
+            "Cluster.MasterPasswordSecretArn": self.secret(name),
             "Cluster.Endpoint.Address": f"{name}.{place}.amazonaws.com",
             "Workgroup.Workgroup.Endpoint.Address": f"{name}.{place}-serverless.amazonaws.com",
             "Workgroup.Workgroup.WorkgroupArn": ARN.format("redshift-serverless", "workgroup/w-1"),
         }
 
     def secret(self, name: str) -> str:
-        return self.outputs.get("secret") or ARN.format(
-            "secretsmanager", f"secret:redshift!{name}-a1"
-        )
+        made = ARN.format("secretsmanager", f"secret:redshift!{name}-a1")
+        return self.outputs.get("secret", made)
 
     def GetNamespace(self, namespaceName: str) -> dict[str, Any]:
         assert "Namespace" in self.stack(namespaceName)["made"]
         return {"namespace": {"adminPasswordSecretArn": self.secret(namespaceName)}}
 
-    def DescribeClusters(self, ClusterIdentifier: str) -> dict[str, Any]:
-        assert "Cluster" in self.stack(ClusterIdentifier)["made"]
-        return {"Clusters": [{"MasterPasswordSecretArn": self.secret(ClusterIdentifier)}]}
-
-    def ListUsageLimits(self, resourceArn: str, usageType: str) -> dict[str, Any]:
+    def ListUsageLimits(self, resourceArn: str) -> dict[str, Any]:
         return {"usageLimits": list(self.limits.values())} if self.limits else {}
 
     def CreateUsageLimit(self, **limit: Any) -> dict[str, Any]:
         if self.limits:
-            raise ServiceError("ConflictException", "a limit of this kind exists")
+            raise Refused("a limit of this kind exists", "ConflictException")
         self.limits["limit-1"] = {"usageLimitId": "limit-1", **limit}
         return {"usageLimit": self.limits["limit-1"]}
 
     def DeleteUsageLimit(self, usageLimitId: str) -> dict[str, Any]:
         return {"usageLimit": self.limits.pop(usageLimitId)}
 
-    def _make_snapshot(self, of: str, stack: str, name: str, code: str) -> None:
-        assert of in self.stack(stack)["made"]
-        if name in self.snapshots:
-            raise ServiceError(code, f"{name} exists already")
-        self.snapshots[name] = 1
-
-    def CreateSnapshot(self, namespaceName: str, snapshotName: str) -> None:
-        self._make_snapshot("Namespace", namespaceName, snapshotName, "ConflictException")
+    def CreateSnapshot(self, namespaceName: str, snapshotName: str, of: str = "Namespace") -> None:
+        assert of in self.stack(namespaceName)["made"]
+        assert snapshotName not in self.snapshots
+        self.snapshots[snapshotName] = 1
 
     def CreateClusterSnapshot(self, ClusterIdentifier: str, SnapshotIdentifier: str) -> None:
-        code = "ClusterSnapshotAlreadyExists"
-        self._make_snapshot("Cluster", ClusterIdentifier, SnapshotIdentifier, code)
+        self.CreateSnapshot(ClusterIdentifier, SnapshotIdentifier, "Cluster")
 
     def _snapshot(self, name: str, code: str) -> str:
         if name not in self.snapshots:
-            raise ServiceError(code, f"{name} not found")
+            raise Refused(f"{name} not found", code)
         self.snapshots[name] -= 1
         state = "creating" if self.snapshots[name] >= 0 else "available"
         return "failed" if "snapshot" in self.fails else state
@@ -338,23 +293,23 @@ class Cloud:
         return {"snapshot": {"status": state}}
 
     def DescribeClusterSnapshots(self, SnapshotIdentifier: str) -> dict[str, Any]:
-        state = self._snapshot(SnapshotIdentifier, "ClusterSnapshotNotFound")
-        return {"Snapshots": [{"Status": state}]}
+        return {
+            "Snapshots": [{"Status": self._snapshot(SnapshotIdentifier, "ClusterSnapshotNotFound")}]
+        }
 
     def DescribeSubnets(self, Filters: list[dict[str, Any]]) -> dict[str, Any]:
         (asked,) = Filters
-        found = [
+        return {"Subnets": [
             {"SubnetId": subnet, "AvailabilityZone": zone, "VpcId": vpc}
             for subnet, zone, vpc in self.subnets
             if asked["Name"] == "default-for-az" or subnet in asked["Values"]
-        ]
-        return {"Subnets": found}
+        ]}  # fmt: skip
 
 
 def _changes(old: dict[str, Any], new: dict[str, Any]) -> list[dict[str, Any]]:
     """Return what a change set shows, as CloudFormation tells it from both states."""
     changes = []
-    for name in [*new, *(old.keys() - new.keys())]:
+    for name in dict.fromkeys([*new, *old]):
         before, after = old.get(name), new.get(name)
         if before == after:
             continue
@@ -373,48 +328,3 @@ def _changes(old: dict[str, Any], new: dict[str, Any]) -> list[dict[str, Any]]:
             ]
         changes.append(change)
     return changes
-
-
-# --- as each service writes its answers
-
-
-def _response(request: Any, status: int, body: str) -> AWSResponse:
-    class Raw:
-        def stream(self, **_: Any) -> Iterator[bytes]:
-            yield body.encode()
-
-    return AWSResponse(request.url, status, {}, Raw())
-
-
-def _error(model: Any, error: ServiceError) -> str:
-    code, text = error.code, escape(str(error))
-    if model.service_model.metadata["protocol"] == "json":
-        return json.dumps({"__type": code, "message": str(error)})
-    both = f"<Error><Code>{code}</Code><Message>{text}</Message></Error>"
-    is_ec2 = model.service_model.metadata["protocol"] == "ec2"
-    return f"<Response><Errors>{both}</Errors></Response>" if is_ec2 else f"<E>{both}</E>"
-
-
-def _success(model: Any, result: dict[str, Any]) -> str:
-    if model.service_model.metadata["protocol"] == "json":
-        return json.dumps(result)
-    shape = model.output_shape
-    tag = shape.serialization.get("resultWrapper", "Result") if shape else "Result"
-    inner = _xml(shape, result, tag) if shape else ""
-    return (
-        inner if model.service_model.metadata["protocol"] == "ec2" else f"<Answer>{inner}</Answer>"
-    )
-
-
-def _xml(shape: Any, value: Any, tag: str) -> str:
-    if shape.type_name == "structure":
-        pairs = [(shape.members[key], one, key) for key, one in value.items()]
-        inner = "".join(_xml(s, one, s.serialization.get("name", key)) for s, one, key in pairs)
-    elif shape.type_name == "list":
-        own = shape.member.serialization.get("name", "member")
-        inner = "".join(_xml(shape.member, one, own) for one in value)
-    elif isinstance(value, datetime):
-        inner = value.isoformat()
-    else:
-        inner = str(value).lower() if isinstance(value, bool) else escape(str(value))
-    return f"<{tag}>{inner}</{tag}>"

@@ -5,7 +5,7 @@ import re
 import click
 
 from sparkify_dagster.cli.infra import command
-from sparkify_dagster.infra.options import described
+from sparkify_dagster.infra.options import OPTIONS
 from sparkify_dagster_tests.conftest import REPOSITORY
 from sparkify_dagster_tests.infra.cloud import Cloud
 
@@ -18,8 +18,8 @@ def test_options_and_defaults() -> None:
     options = {one.opts[0]: one.name for one in params if isinstance(one, click.Option)}
     assert set(rows) == set(options)
     for flag, name in options.items():
-        if name in described() and described()[name]["Default"]:
-            assert rows[flag] == str(described()[name]["Default"])
+        if name in OPTIONS and OPTIONS[name]["Default"]:
+            assert rows[flag] == str(OPTIONS[name]["Default"])
 
 
 def test_rights() -> None:

@@ -11,7 +11,6 @@ import boto3
 import pytest
 
 from sparkify_dagster_tests.conftest import REPOSITORY
-from sparkify_dagster_tests.infra.cloud import Cloud
 from sparkify_dagster_tests.infra.conftest import Sparkify
 from sparkify_dagster_tests.support import access_double, redshift_stage
 from sparkify_dagster_tests.support.redshift_stage import LAKE, PASSWORD, REGION, Stage, s3_url
@@ -44,7 +43,6 @@ def commands(step: str) -> Iterator[tuple[dict[str, str], list[str]]]:
 
 def test_every_step_works_without_an_edit_that_the_guide_does_not_name(
     stage: Stage,
-    cloud: Cloud,
     sparkify: Sparkify,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -55,7 +53,7 @@ def test_every_step_works_without_an_edit_that_the_guide_does_not_name(
     lake.write_events("2018-11-01", [event()])
     lake.write_songs("A/A/A/TR1", [song()])
     stage.bucket.put_folder(lake.folder)
-    double, env_file = stage.double, tmp_path / ".env"
+    double, env_file = stage.double, sparkify.env_file
     secrets = boto3.client("secretsmanager", region_name=REGION)
     place = {"host": double.host, "port": double.port, "dbname": double.database}
 
@@ -65,13 +63,9 @@ def test_every_step_works_without_an_edit_that_the_guide_does_not_name(
 
     # AWS makes the admin's secret, without a place, and tells the place as the stack's outputs.
     admin = secret("redshift!sparkify-admin", username=double.user, password=PASSWORD)
-    cloud.outputs = {
-        "REDSHIFT_HOST": double.host,
-        "REDSHIFT_PORT": str(double.port),
-        "REDSHIFT_DATABASE": double.database,
-        "AWS_REGION": REGION,
-        "secret": admin,
-    }
+    sparkify.cloud.outputs = {
+        "REDSHIFT_HOST": double.host, "REDSHIFT_PORT": str(double.port), "AWS_REGION": REGION,
+        "REDSHIFT_DATABASE": double.database, "secret": admin}  # fmt: skip
     own = secret("sparkify/dagster", username="dagster", password=LOADER, **place)
 
     def make_the_user(text: str) -> None:
@@ -99,7 +93,7 @@ def test_every_step_works_without_an_edit_that_the_guide_does_not_name(
                 for name in given:
                     monkeypatch.setenv(name, given[name])
             elif words[1:2] == ["infra"] and words[2] in ("plan", "up"):
-                said[" ".join(words)] = sparkify(*words[2:]).output
+                said[" ".join(words)] = sparkify(*words[2:])
             else:
                 result = run_command(*words, **shell, **given)
                 assert result.returncode == 0, f"{words}\n{result.stdout}{result.stderr}"
@@ -115,5 +109,5 @@ def test_every_step_works_without_an_edit_that_the_guide_does_not_name(
     assert 'GRANT ROLE sparkify_analyst TO "ann"' in said["sparkify grants --analyst ann"]
     # A later `up` leaves the loading user's login in place.
     before = env_file.read_text()
-    assert "is yours and stays" in sparkify("up").output
+    assert "is yours and stays" in sparkify("up")
     assert env_file.read_text() == before
