@@ -37,7 +37,7 @@ from sparkify_dagster.tables import STAGING_EVENTS, STAGING_SONGS
 from sparkify_dagster.warehouse.base import BadLine, CopyResult, CopySource, CopyStep, Session
 
 _FINGERPRINT_THREADS = 4
-_HELD_FILES = 20_000  # of a listing, until it is known whether it is needed: 7 MB
+_HELD_FILES = 20_000  # of a listing, before it is known whether it is needed: 7 MB
 
 Copy = Callable[[CopyStep], CopyResult]
 
@@ -248,7 +248,8 @@ def known_files(session: Session, table: Table) -> dict[str, KnownFile]:
 def _list_changed(session: Session, lake: Lake, table: Table) -> list[SourceFile] | None:
     """Return all song files, or None where they are those that the table was last loaded from.
 
-    Then neither list is held as a whole: there may be a million.
+    Then neither list is held as a whole: there may be a million. Where they are not, a long listing
+    is made twice.
     """
     place = read_place(session, table)
     if not place or place.lake != lake.address:

@@ -43,9 +43,7 @@ class Stage(NamedTuple):
 
     def _load(self, refused: Refused | None, max_errors: int, full_refresh: bool) -> StagingResult:
         def body(session: Session) -> StagingResult:
-            return load_songs(
-                session, self.lake, full_refresh, max_errors, "run", refused=refused
-            )
+            return load_songs(session, self.lake, full_refresh, max_errors, "run", refused=refused)
 
         return self.warehouse.transaction(body, "test/songs", "run")
 
@@ -102,7 +100,8 @@ CHANGES: dict[str, tuple[Callable[[TinyLake], object], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("held", [0, 2, 100])
+# Two: of a listing of one to four files, the rest is not held.
+@pytest.mark.parametrize("held", [2, 100])
 @pytest.mark.parametrize(("change", "expected"), CHANGES.values(), ids=CHANGES)
 def test_each_change_is_noticed_however_much_of_the_listing_is_held(
     stage: Stage,
