@@ -20,8 +20,7 @@ LAYOUTS = {LOG_PREFIX: "YYYY/MM/YYYY-MM-DD-events.json", SONG_PREFIX: "A/B/C/TR*
 _PACKED = 10
 
 _EVENT_FILE = re.compile(r"log_data/\d{4}/\d{2}/(\d{4}-\d{2}-\d{2})-events\.json(\.gz)?", re.ASCII)
-_SONG_FILE = re.compile(r"song_data/(?:.*/)?[^/]+\.json(\.gz)?", re.DOTALL)
-_HIDDEN = re.compile(r"(?:^|/)\.+[^./]")  # an S3 key may hold . and .. as names; no folder does
+_HIDDEN = re.compile(r"/\.+[^./]")  # an S3 key may hold . and .. as names; no folder does
 _LOOKS_LIKE_DATA = re.compile(r"json|events|\.gz$", re.IGNORECASE)
 
 
@@ -97,7 +96,7 @@ class Lake(ABC):
         Raises:
             LakeError: the lake cannot be listed, or holds no event file at all.
         """
-        return self._list(LOG_PREFIX, lambda name: event_day(name) is not None)
+        return by_name(self._each(LOG_PREFIX, lambda name: event_day(name) is not None))
 
     def list_songs(self) -> list[SourceFile]:
         """Return all song files, by name.
@@ -105,7 +104,15 @@ class Lake(ABC):
         Raises:
             LakeError: the lake cannot be listed, or holds no song file at all.
         """
-        return self._list(SONG_PREFIX, is_song_file)
+        return by_name(self.each_song())
+
+    def each_song(self) -> Iterator[SourceFile]:
+        """Yield all song files, in any order: a million need not be held at once.
+
+        Raises:
+            LakeError: the lake cannot be listed, or holds no song file at all.
+        """
+        return self._each(SONG_PREFIX, is_song_file)
 
     def list_songs_page(self, after: str, limit: int) -> Page:
         """Return the song files among the next `limit` names behind `after`, by name.
@@ -172,20 +179,25 @@ class Lake(ABC):
     def _read(self, name: str) -> bytes:
         """Return the content of a file."""
 
-    def _list(self, prefix: str, wanted: Callable[[str], bool]) -> list[SourceFile]:
-        files = []
+    def _each(self, prefix: str, wanted: Callable[[str], bool]) -> Iterator[SourceFile]:
+        is_empty = True
         left_out = self.left_out[prefix] = []
         for name, told in self._below(prefix):
             if not wanted(name):
                 left_out += [name] * looks_like_data(name)
             elif file := self._as_listed(name, told):
-                files.append(file)
-        if not files:
+                is_empty = False
+                yield file
+        if is_empty:
             raise LakeError(
                 f"SPARKIFY_LAKE={self.root!r}: holds no file {prefix}{LAYOUTS[prefix]}; correct "
                 "its address, or put the files there"
             )
-        return sorted(files, key=lambda file: file.name)
+
+
+def by_name(files: Iterable[SourceFile]) -> list[SourceFile]:
+    """Return files in the order of their names."""
+    return sorted(files, key=lambda file: file.name)
 
 
 def is_sample_marker(content: bytes) -> bool:
@@ -209,12 +221,15 @@ def event_day(name: str) -> dt.date | None:
 
 def is_song_file(name: str) -> bool:
     """Tell whether a path below the lake's root is that of a song file."""
-    return _SONG_FILE.fullmatch(name) is not None and not is_hidden(name)
+    # One called .json alone is hidden.
+    ends = name.endswith((".json", ".json.gz"))
+    return ends and name.startswith(SONG_PREFIX) and not is_hidden(name)
 
 
 def is_hidden(name: str) -> bool:
     """Tell whether a file or a folder above it is hidden: editors and copiers leave such files."""
-    return _HIDDEN.search(name) is not None
+    path = f"/{name}"
+    return "/." in path and _HIDDEN.search(path) is not None
 
 
 def looks_like_data(name: str) -> bool:

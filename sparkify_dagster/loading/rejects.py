@@ -52,6 +52,19 @@ def _rejects(session: Session) -> list[dict[str, Any]]:
     return found
 
 
+def bad_still(
+    session: Session, table: Table, refused: Refused | None, max_errors: int
+) -> dict[str, str] | None:
+    """Return why files of former runs stay left out while they are the same.
+
+    None: they would be read again.
+    """
+    bad = [row for row in _rejects(session) if row["table_name"] == table.name and row["reason"]]
+    if bad and (refused is None or any(row["max_errors"] != max_errors for row in bad)):
+        return None
+    return {row["file_name"]: row["reason"] for row in bad}
+
+
 def skipping(attempt: Callable[[], Result], refused: Refused | None) -> Result:
     """Call what loads in one transaction, and again without the files that it finds bad.
 

@@ -5,9 +5,11 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import NamedTuple
 
-from sparkify_dagster.lake.base import LOG_PREFIX, SONG_PREFIX, Lake, SourceFile
+from sparkify_dagster.lake.base import LOG_PREFIX, SONG_PREFIX, Lake, SourceFile, by_name
+from sparkify_dagster.lake.changes import Total
 from sparkify_dagster.loading.ledger import Ledger, record_load, utc_now
 from sparkify_dagster.loading.plan import (
     KnownFile,
@@ -18,7 +20,7 @@ from sparkify_dagster.loading.plan import (
     plan_songs,
 )
 from sparkify_dagster.loading.refresh import empty, refuse_rebuild
-from sparkify_dagster.loading.rejects import Refused, Rejects
+from sparkify_dagster.loading.rejects import Refused, Rejects, bad_still
 from sparkify_dagster.loading.removals import (
     EVERYTHING,
     Place,
@@ -35,6 +37,7 @@ from sparkify_dagster.tables import STAGING_EVENTS, STAGING_SONGS
 from sparkify_dagster.warehouse.base import BadLine, CopyResult, CopySource, CopyStep, Session
 
 _FINGERPRINT_THREADS = 4
+_HELD_FILES = 20_000  # of a listing, before it is known whether it is needed: 7 MB
 
 Copy = Callable[[CopyStep], CopyResult]
 
@@ -175,8 +178,18 @@ def load_songs(
             one.
     """
     limit = None if full_refresh else rebuild_limit
-    load = _begin(session, STAGING_SONGS, run_id, removal_limit, limit)
-    listed = lake.list_songs()
+    books = Books(prepare(session), {})
+    load = _begin(session, STAGING_SONGS, run_id, removal_limit, limit, books=books)
+    bad = bad_still(session, load.table, refused, max_errors)
+    may_be_same = bad is not None and not full_refresh and not load.is_outdated
+    listed = _list_changed(session, lake, load.table) if may_be_same else lake.list_songs()
+    if listed is None:
+        return StagingResult(
+            load.ledger.of(load.table).load_id,
+            bad_files=bad or {},
+            left_out=lake.left_out[SONG_PREFIX],
+        )
+    load = replace(load, known=known_files(session, load.table))
     _settle_lake(session, lake, load, listed)
     is_full = full_refresh or load.is_outdated or not load.known
     rejects = Rejects(session, load.table, listed, refused, max_errors, is_full)
@@ -230,6 +243,24 @@ def known_files(session: Session, table: Table) -> dict[str, KnownFile]:
         }
     found: dict[str, KnownFile] = session.kept[key]
     return found
+
+
+def _list_changed(session: Session, lake: Lake, table: Table) -> list[SourceFile] | None:
+    """Return all song files, or None where they are those that the table was last loaded from.
+
+    Then neither list is held as a whole: there may be a million. Where they are not, a long listing
+    is made twice.
+    """
+    place = read_place(session, table)
+    if not place or place.lake != lake.address:
+        return lake.list_songs()
+    (known,) = session.query("bookkeeping/known_total", table_name=table.name)
+    files = lake.each_song()
+    held = list(islice(files, _HELD_FILES))
+    total = Total().plus(held).plus(files)
+    if total == Total(known["file_count"], int(known["checksum"] or 0)):
+        return None
+    return by_name(held) if total.count == len(held) else lake.list_songs()
 
 
 def read_place(session: Session, table: Table) -> Place | None:

@@ -30,9 +30,9 @@ class MirroredLake(S3Lake):
         self._mirror()
         return super().list_events()
 
-    def list_songs(self) -> list[SourceFile]:
+    def each_song(self) -> Iterator[SourceFile]:
         self._mirror()
-        return super().list_songs()
+        return super().each_song()
 
     def _mirror(self) -> None:
         present = {

@@ -207,7 +207,12 @@ SELECT
 FROM analytics.songplays AS plays
 LEFT JOIN (SELECT DISTINCT user_id FROM analytics.users) AS users
     ON plays.user_id = users.user_id
-LEFT JOIN (SELECT DISTINCT song_id FROM analytics.songs) AS songs
+LEFT JOIN (
+    -- Of a million songs few are played: the others are not held.
+    SELECT DISTINCT song_id
+    FROM analytics.songs
+    WHERE song_id IN (SELECT song_id FROM analytics.songplays)
+) AS songs
     ON plays.song_id = songs.song_id
 LEFT JOIN (SELECT DISTINCT artist_id FROM analytics.artists) AS artists
     ON plays.artist_id = artists.artist_id
