@@ -47,10 +47,11 @@ def run_all(
     tables: Iterable[str] = CORE,
     done: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Run tables as the job does; `done` hears of each table that has committed."""
-    for table in tables:
-        run_table(warehouse, lake, table)
-        done(table)
+    """Run tables as a job does; `done` hears of each table that has committed."""
+    with warehouse.kept_open():
+        for table in tables:
+            run_table(warehouse, lake, table)
+            done(table)
 
 
 def load_all(folder: Path, path: Path) -> DuckDBWarehouse:

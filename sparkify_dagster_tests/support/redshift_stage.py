@@ -155,9 +155,10 @@ def change(warehouse: Warehouse, step: Step) -> Any:
 
 
 def load_all(warehouse: Warehouse, lake: Any) -> list[Any]:
-    """Bring all tables up to date; return what each load said."""
+    """Bring all tables up to date, as a run does; return what each load said."""
     steps = [events(lake), songs(lake), *(table(name) for name in BUILT)]
-    return [change(warehouse, step) for step in steps]
+    with warehouse.kept_open():
+        return [change(warehouse, step) for step in steps]
 
 
 def duckdb_tables(folder: Path, lake: Path | list[Path]) -> dict[str, list[tuple[Any, ...]]]:
