@@ -49,8 +49,9 @@ class Bucket:
         else:
             self._backend.create_bucket(BUCKET, REGION)
 
-    def put(self, name: str, content: bytes) -> None:
-        self._backend.put_object(BUCKET, f"in/put/{name}", content)
+    def put(self, name: str, content: bytes, root: str = LAKE) -> None:
+        key = f"{root}/{name}".removeprefix(f"s3://{BUCKET}/")
+        self._backend.put_object(BUCKET, key, content)
 
     def put_folder(self, folder: Path) -> None:
         for path in sorted(folder.rglob("*")):
