@@ -49,9 +49,19 @@ def run_all(
 ) -> None:
     """Run tables as a job does; `done` hears of each table that has committed."""
     with warehouse.kept_open():
-        for table in tables:
-            run_table(warehouse, lake, table)
-            done(table)
+        run_each(warehouse, lake, tables, done)
+
+
+def run_each(
+    warehouse: Warehouse,
+    lake: Lake,
+    tables: Iterable[str] = CORE,
+    done: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Run tables in a warehouse that is kept open, or is not to be."""
+    for table in tables:
+        run_table(warehouse, lake, table)
+        done(table)
 
 
 def load_all(folder: Path, path: Path) -> DuckDBWarehouse:

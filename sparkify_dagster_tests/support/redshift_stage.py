@@ -188,9 +188,14 @@ def change(warehouse: Warehouse, step: Step) -> Any:
 
 def load_all(warehouse: Warehouse, lake: Any) -> list[Any]:
     """Bring all tables up to date, as a run does; return what each load said."""
-    steps = [events(lake), songs(lake), *(table(name) for name in BUILT)]
     with warehouse.kept_open():
-        return [change(warehouse, step) for step in steps]
+        return load_each(warehouse, lake)
+
+
+def load_each(warehouse: Warehouse, lake: Any) -> list[Any]:
+    """Bring all tables up to date in a warehouse that is kept open, or is not to be."""
+    steps = [events(lake), songs(lake), *(table(name) for name in BUILT)]
+    return [change(warehouse, step) for step in steps]
 
 
 def duckdb_tables(folder: Path, lake: Path | list[Path]) -> dict[str, list[tuple[Any, ...]]]:
