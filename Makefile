@@ -46,7 +46,7 @@ ui: $(VENV)/.run  ## the Dagster UI on http://127.0.0.1:3000
 	PYTHONWARNINGS='ignore:Function `dev_command`' $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
 
 test: $(VENV)/.dev  ## the whole test suite
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not browser and not redshift"
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not browser and not redshift"
 
 mutants: $(VENV)/.dev  ## a fault in every statement of sql/, one at a time: do the tests notice? (long; SECTIONS="star/songs" for some)
 	$(BIN)/python -u -m sparkify_dagster_tests.mutants $(SECTIONS)

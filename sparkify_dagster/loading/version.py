@@ -15,7 +15,7 @@ from pathlib import Path
 from sparkify_dagster.table import Table
 from sparkify_dagster.tables import TABLES
 from sparkify_dagster.warehouse.columns import created_name
-from sparkify_dagster.warehouse.statements import read_statements, section_names
+from sparkify_dagster.warehouse.statements import read_statement, read_statements, section_names
 
 VERSIONS_FILE = Path(__file__).with_name("versions.json")
 
@@ -51,14 +51,19 @@ def render_versions() -> str:
 def decisive_statements(table: Table) -> tuple[str, ...]:
     """Return the statements that decide what the table holds."""
     names = [name for name in section_names(table.file) if not _ONLY_LOOKS.match(name)]
-    texts = [text for name in names for text in read_statements(name)]
+    texts = tuple(text for name in names for text in read_statements(name))
+    return _with_views(texts, tuple((created_name(v), read_statement(v)) for v in views()))
+
+
+@cache
+def _with_views(texts: tuple[str, ...], views: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    found = list(texts)
     # A view reads only those before it.
-    for view in reversed(views()):
-        (text,) = read_statements(view)
-        pattern = rf"\b{re.escape(created_name(view))}\b"
-        if text not in texts and any(re.search(pattern, other) for other in texts):
-            texts.append(text)
-    return tuple(texts)
+    for name, text in reversed(views):
+        pattern = rf"\b{re.escape(name)}\b"
+        if text not in found and any(re.search(pattern, other) for other in found):
+            found.append(text)
+    return tuple(found)
 
 
 @cache

@@ -13,7 +13,6 @@ _COLUMN = re.compile(
     r"(?: DEFAULT [^,]+)?,?(?: +-- (?P<description>.+))?$",
     re.MULTILINE,
 )
-_VIEW = re.compile(r"\bCREATE VIEW\b")
 _LEXEME = re.compile(
     r"--\s*(?P<comment>[^\n]*)|'(?:[^'\\]|\\.|'')*'|(?P<word>\w+)|(?P<mark>[(),;])"
 )
@@ -57,12 +56,17 @@ def definition(columns: tuple[Column, ...]) -> str:
 
 def is_view(name: str) -> bool:
     """Tell whether the CREATE statement `name` of `sql/` makes a view."""
-    return bool(_VIEW.search(read_statement(name)))
+    return "CREATE VIEW " in read_statement(name)
 
 
 def created_name(name: str) -> str:
     """Return the schema and name of what the CREATE statement `name` of `sql/` makes."""
-    words = read_statement(name).replace("(", " ").split()
+    return _created_name(read_statement(name))
+
+
+@cache
+def _created_name(text: str) -> str:
+    words = text.replace("(", " ").split()
     return next(word for word in words if word.startswith(("staging.", "analytics.")))
 
 

@@ -42,7 +42,7 @@ class Platform:
         lake = folder / "lake"
         write_sample_lake(lake, SPEC)
         self.facts = json.loads((lake / "sample.json").read_text("ascii"))
-        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
         self.environment = {
             **kept,
             "PYTHONPATH": str(ROOT),

@@ -36,18 +36,13 @@ def lake(folder: Path) -> Lake:
 @pytest.fixture(scope="module")
 def loaded(folder: Path, lake: Lake) -> DuckDBWarehouse:
     warehouse = DuckDBWarehouse(folder / "w.duckdb", 10)
-    _run(warehouse, lake)
+    run_all(warehouse, lake, TABLES)
     return warehouse
 
 
 @pytest.fixture
 def warehouse(tmp_path: Path, loaded: DuckDBWarehouse) -> DuckDBWarehouse:
     return DuckDBWarehouse(Path(shutil.copy(loaded.place, tmp_path)), 10)
-
-
-def _run(warehouse: DuckDBWarehouse, lake: Lake) -> None:
-    with warehouse.kept_open():
-        run_all(warehouse, lake, TABLES)
 
 
 def _rows(warehouse: DuckDBWarehouse) -> Rows:
@@ -90,11 +85,11 @@ def test_what_was_done_by_hand_is_undone_by_a_run_with_nothing_new(
     warning: str,
 ) -> None:
     _by_hand(warehouse, statement)
-    _run(warehouse, lake)
+    run_all(warehouse, lake, TABLES)
     assert caplog.text.count(warning) == 1 or not warning
     assert _rows(warehouse) == _rows(loaded)
     caplog.clear()
-    _run(warehouse, lake)
+    run_all(warehouse, lake, TABLES)
     assert not caplog.text
 
 

@@ -25,6 +25,7 @@ from sparkify_dagster_tests.support.loads import (
     CORE,
     rebuilt,
     run_all,
+    run_each,
     run_table,
     select,
     tables_of,
@@ -626,10 +627,10 @@ def test_a_warehouse_that_is_none_is_not_mistaken_for_a_busy_one(tmp_path: Path)
 def test_a_warehouse_kept_open_is_held_until_the_end(tmp_path: Path, platform: Platform) -> None:
     path = tmp_path / "warehouse.duckdb"
     with platform.warehouse.kept_open():
-        platform.run()
+        run_each(platform.warehouse, platform.lake)
         assert _opens_elsewhere(path) is False
         platform.write_day(DAYS[0], session=5)
-        platform.run()
+        run_each(platform.warehouse, platform.lake)
         assert platform.sessions() == [1, 1, 2, 2, 5, 5]
     assert _opens_elsewhere(path) is True
     platform.assert_as_rebuilt()
@@ -637,7 +638,7 @@ def test_a_warehouse_kept_open_is_held_until_the_end(tmp_path: Path, platform: P
 
 def test_a_warehouse_kept_open_survives_a_failed_load(tmp_path: Path, platform: Platform) -> None:
     with platform.warehouse.kept_open():
-        platform.run()
+        run_each(platform.warehouse, platform.lake)
         before = tables_of(platform.warehouse)
         good = platform.source.files[event_file(DAYS[0])]
         platform.source.write(event_file(DAYS[0]), b"{")
@@ -645,7 +646,7 @@ def test_a_warehouse_kept_open_survives_a_failed_load(tmp_path: Path, platform: 
             platform.load("staging_events")
         assert tables_of(platform.warehouse) == before
         platform.source.write(event_file(DAYS[0]), good + b"\n" + good)
-        platform.run()
+        run_each(platform.warehouse, platform.lake)
     platform.assert_as_rebuilt()
 
 

@@ -59,10 +59,12 @@ class Shared:
     superusers: set[str] = field(default_factory=lambda: {"awsuser"})
     logins: Container[str] = ("awsuser",)
     meter: Meter = field(default_factory=lambda: Meter(None))
-    trees: dict[str, exp.Expr] = field(default_factory=dict)
     user_ids: dict[str, int] = field(default_factory=dict)
     # What anyone has recorded of rights; while it is empty nobody need look.
     recorded: set[str] = field(default_factory=set)
+    # Rises with each commit that may have changed the catalog; the lock holds both together.
+    catalog_version: int = 0
+    catalog_lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 @dataclass
@@ -139,6 +141,9 @@ class Backend:
         self._lock_wait = 0.0
         self._frames: list[str] = []
         self._found: dict[tuple[str, str], catalog.Relation | None] = {}
+        self._found_before = self._found
+        self._found_at = 0
+        self._defined = False
         self._wrote = False
         self._read_log = False
         self.rights = Rights(
@@ -168,7 +173,7 @@ class Backend:
         return [(row[0], row[1]) for row in self._run(f"DESCRIBE {sql}")]
 
     def _find(self, schema: str, name: str) -> catalog.Relation | None:
-        """Find a table or view, once a snapshot; a schema's name wants USAGE on it."""
+        """Find a table or view, once for a catalog; a schema's name wants USAGE on it."""
         key = (schema, name)
         if key not in self._found:
             path = settings.search_path(self._settings["search_path"])
@@ -178,10 +183,24 @@ class Backend:
             self._found[key] = found
         return self._found[key]
 
-    def _forget(self, word: str = "") -> None:
-        """Forget what was found, unless the snapshot still holds and the statement left it."""
-        if not self._open or word in _CHANGES_CATALOG:
+    def _forget_old(self) -> None:
+        """Forget what was found in an earlier catalog."""
+        # Only of a superuser no right is asked, which may have gone since.
+        if self._found_at != self._shared.catalog_version or not self.rights.is_superuser:
             self._found.clear()
+        self._found_at = self._shared.catalog_version
+
+    def _forget_changed(self, statement: _Statement) -> None:
+        """Forget what a statement may have changed of the catalog."""
+        if statement.word not in _CHANGES_CATALOG:
+            return
+        self._defined = True
+        if statement.word in ("CREATE", "DROP") and statement.words(2)[-1] != "SCHEMA":
+            named = {token.value for token in statement.tokens}
+            if "cascade" not in named:
+                self._found = {k: v for k, v in self._found.items() if k[1] not in named}
+                return
+        self._found.clear()
 
     def _existing(self, schema: str, name: str) -> catalog.Relation:
         found = self._find(schema, name)
@@ -204,10 +223,12 @@ class Backend:
                 self._timed_out = True
                 raise
         if not self._open:
-            self._apply_search_path()
-            self._run("BEGIN TRANSACTION")
-            self._open = True
-            self._found.clear()  # what was found before the snapshot may be gone in it
+            with self._shared.catalog_lock:
+                self._run("BEGIN TRANSACTION")
+                self._open = True
+                self._apply_search_path()  # which takes the snapshot
+                self._forget_old()
+                self._found_before = dict(self._found)
 
     def _apply_search_path(self) -> None:
         value = self._settings["search_path"]
@@ -229,15 +250,24 @@ class Backend:
         self.state = "I"
         try:
             if self._open:
-                self._run("COMMIT")
+                self._end_open()
             if self._wrote:
                 self._shared.meter.add("commits")
         except ServerError:
             self._undo()
             raise
         finally:
-            self._open = self._wrote = False
+            self._open = self._wrote = self._defined = False
             self._shared.locks.release(self.session_id)
+
+    def _end_open(self) -> None:
+        with self._shared.catalog_lock:
+            self._run("COMMIT")
+            if self._defined:
+                # What is found here is of the new catalog, unless others have made one as well.
+                alone = self._found_at == self._shared.catalog_version
+                self._shared.catalog_version += 1
+                self._found_at += alone
 
     def _undo(self) -> None:
         """Take back the DuckDB transaction and the session's settings; keep the locks."""
@@ -245,7 +275,9 @@ class Backend:
             self._open = False
             with contextlib.suppress(duckdb.Error):  # DuckDB may have ended it by itself
                 self._duck.execute("ROLLBACK")
-        self._wrote = False
+        if self._defined:
+            self._found = self._found_before
+        self._wrote = self._defined = False
         self._settings, self._last_copy_id = dict(self._saved[0]), self._saved[1]
 
     def fail(self) -> None:
@@ -276,7 +308,8 @@ class Backend:
         """
         tokens = lexical.tokens(text)
         self.check_state(text)
-        self._forget()
+        if not self._open:
+            self._forget_old()
         if tokens[0].upper == "SHOW":
             return [_text_column(settings.parse_name(tokens))]
         if tokens[0].upper == "EXPLAIN":
@@ -289,7 +322,7 @@ class Backend:
         else:
             self._apply_search_path()
         with self._frames_released():
-            return self._prepare_query(statement)[1]
+            return self._columns(statement)
 
     def execute(self, text: str, parameters: list[exp.Expr], wait: float = 0.0) -> Result:
         """Run a statement, after an injected wait in seconds.
@@ -304,14 +337,15 @@ class Backend:
             self._save()
         started, clock = system.utc_now(), time.monotonic()
         self._lock_wait = 0.0
-        self._forget()
+        if not self._open:
+            self._forget_old()
         self._read_log = False
         row = log.add("sys_query_history", self._history(statement, started))
         try:
             with self._timed(wait), self._frames_released():
                 result = self._dispatch(statement)
                 self._wrote = self._wrote or statement.word in _WRITES
-                self._forget(statement.word)
+                self._forget_changed(statement)
                 if self._read_log:
                     self._shared.meter.add("system_views")
                 if self.state == "I":
@@ -466,15 +500,6 @@ class Backend:
             parameters=statement.parameters,
         )
 
-    def _parsed(self, text: str) -> exp.Expr:
-        trees = self._shared.trees
-        tree = trees.get(text)
-        if tree is None:
-            tree = translate.parse(text)
-            if len(text) < 100_000 and len(trees) < 10_000:
-                trees[text] = tree
-        return tree.copy()
-
     def _authorize(self, scopes: Scopes) -> None:
         """Ask SELECT on all that a statement reads, by the columns it names."""
         if self.rights.is_superuser:
@@ -519,29 +544,29 @@ class Backend:
         )
         return f"SELECT {casts} FROM {frame}"
 
-    def _prepare_query(self, statement: _Statement) -> tuple[str, list[Column]]:
-        tree = self._parsed(statement.text)
+    def _prepare_query(self, statement: _Statement) -> str:
+        tree = translate.parse(statement.text)
         if not isinstance(tree, exp.Query):
             raise syntax_error(statement.tokens[0].text)
         if tree.args.get("into"):
             raise not_emulated("SELECT INTO")
-        translate.fold_names(tree)
+        return translate.to_duckdb(translate.rewrite(tree, self._context(statement)))
+
+    def _columns(self, statement: _Statement) -> list[Column]:
+        described = self._describe(self._prepare_query(statement))
+        tree = translate.parse(statement.text)
         sources = dml.sources(tree, self._find)
-        rewritten = translate.rewrite(tree, self._context(statement))
-        sql = translate.to_duckdb(rewritten)
-        described = self._describe(sql)
         names = dml.spread(translate.result_names(tree), len(described))
         columns = []
         for position, (name, kind) in enumerate(described):
             label = (names[position] if names else None) or name.lower()
             source = sources[position] if len(sources) == len(described) else None
             columns.append(_column(label, from_duckdb(kind), source))
-        return sql, columns
+        return columns
 
     def _query(self, statement: _Statement) -> Result:
         self._begin_work()
-        sql, columns = self._prepare_query(statement)
-        return Result("SELECT", columns, self._run(sql))
+        return Result("SELECT", rows=self._run(self._prepare_query(statement)))
 
     # -- control ----------------------------------------------------------------------
 
@@ -628,8 +653,7 @@ class Backend:
         return Result(f"INSERT 0 {count}" if word == "INSERT" else f"{word} {count}")
 
     def _prepare_change(self, statement: _Statement, lock: bool = True) -> str:
-        tree = dml.parse_change(statement.text, statement.tokens, self._parsed)
-        translate.fold_names(tree)
+        tree = dml.parse_change(statement.text, statement.tokens)
         target = dml.target(tree)
         relation = self._writable(target.db, target.name)
         for right in dml.rights(tree):
@@ -651,7 +675,7 @@ class Backend:
         )
         if explained.word in _QUERIES:
             self._begin_work()
-            sql, _ = self._prepare_query(explained)
+            sql = self._prepare_query(explained)
         elif explained.word == "CREATE":
             self._begin_work()
             self._may_create(explained, "TABLE")
@@ -659,7 +683,7 @@ class Backend:
         else:
             sql = self._prepare_change(explained, lock=False)
         self._run(f"EXPLAIN {sql}")
-        plan = explain.plan(self._parsed(inner), self._find)
+        plan = explain.plan(translate.parse(inner), self._find)
         return Result("EXPLAIN", [_text_column("QUERY PLAN")], [(line,) for line in plan])
 
     def _truncate(self, statement: _Statement) -> Result:

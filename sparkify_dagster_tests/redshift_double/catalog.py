@@ -111,10 +111,9 @@ def find(run: Runs, schema: str, name: str, search_path: list[str]) -> Relation 
                 if row[0] == schema and not row[3]:
                     return _with_columns(run, row)
         return None
+    for row in run(f"SELECT * FROM ({_TABLES}) WHERE table_name = ? AND temporary", [name]):
+        return _with_columns(run, row)
     rows = run(f"SELECT * FROM ({_RELATIONS}) WHERE table_name = ?", [name])
-    for row in rows:
-        if row[3]:
-            return _with_columns(run, row)
     for candidate in search_path:
         for row in rows:
             if row[0] == candidate:

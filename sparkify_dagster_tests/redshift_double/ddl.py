@@ -243,6 +243,7 @@ def create_table(text: str, context: translate.Context) -> tuple[list[str], bool
         query = create.expression
         if isinstance(query, exp.Subquery):
             query = query.unnest()
+        translate.fold_names(query)
         body = translate.to_duckdb(translate.rewrite(query, context, into_table=True))
         columns = ""
         if isinstance(holder, exp.Schema):
@@ -305,10 +306,10 @@ def create_view(text: str, context: translate.Context) -> list[str]:
         )
     reads = _reads(query, context)
     names = [c.name.lower() for c in holder.expressions] if isinstance(holder, exp.Schema) else []
-    rewritten = translate.rewrite(query, context)
-    body = translate.to_duckdb(rewritten)
+    given = translate.result_names(query)
+    body = translate.to_duckdb(translate.rewrite(query, context))
     described = context.describe(body)
-    spread = names or dml.spread(translate.result_names(query), len(described))
+    spread = names or dml.spread(given, len(described))
     written = [
         (spread[position] if spread else None) or name
         for position, (name, _) in enumerate(described)

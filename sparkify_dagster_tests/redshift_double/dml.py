@@ -13,7 +13,7 @@ from .lexical import Token
 from .system import VIEWS
 
 
-def parse_change(text: str, tokens: list[Token], parse: Callable[[str], exp.Expr]) -> exp.Expr:
+def parse_change(text: str, tokens: list[Token]) -> exp.Expr:
     """Parse INSERT, UPDATE, DELETE (FROM may be left out) or MERGE.
 
     Raises ServerError 42601, 0A000 for MERGE ... REMOVE DUPLICATES.
@@ -23,7 +23,7 @@ def parse_change(text: str, tokens: list[Token], parse: Callable[[str], exp.Expr
         text = lexical.replace(text, [(tokens[0], "DELETE FROM")])
     if word == "MERGE" and [token.upper for token in tokens[-2:]] == ["REMOVE", "DUPLICATES"]:
         raise refused("MERGE with REMOVE DUPLICATES on this double; it")
-    tree = parse(text)
+    tree = translate.parse(text)
     if tree.key.upper() != word:
         raise syntax_error(tokens[0].text)
     return tree

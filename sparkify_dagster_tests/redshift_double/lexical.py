@@ -1,5 +1,6 @@
 """A lexer for Redshift SQL: just enough to find statements, words and parameters."""
 
+import functools
 import re
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ _PATTERN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _PARAMETER = "__parameter_"
+# Characters; what is longer, an INSERT of rows for one, is not worth remembering.
+LONG = 100_000
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,10 @@ def tokens(text: str) -> list[Token]:
 
     Raises ServerError 42601 on an unterminated string, name or comment.
     """
+    return list(_known(text) if len(text) < LONG else _split(text))
+
+
+def _split(text: str) -> tuple[Token, ...]:
     found: list[Token] = []
     position = 0
     while position < len(text):
@@ -83,7 +90,10 @@ def tokens(text: str) -> list[Token]:
         if kind not in ("space", "comment"):
             found.append(Token(str(kind), piece, position, end))
         position = end
-    return found
+    return tuple(found)
+
+
+_known = functools.lru_cache(maxsize=2_000)(_split)
 
 
 def without_database(found: list[Token], database: str) -> list[Token]:

@@ -107,15 +107,17 @@ class Rights:
         sql = (
             f"SELECT owner FROM {INTERNAL}.right_owners WHERE kind = ? AND schema = ? AND name = ?"
         )
-        rows = self._ask(sql, target.kind, target.schema, target.name)
+        values = (target.kind, target.schema, target.name)
+        rows = self._ask(sql, *values) if "owner" in self._recorded else []
         return str(rows[-1][0]) if rows else self._database_owner
 
     def set_owner(self, target: Object, owner: str) -> None:
         """Record an owner."""
-        sql = f"DELETE FROM {INTERNAL}.right_owners WHERE kind = ? AND schema = ? AND name = ?"
-        self._ask(sql, target.kind, target.schema, target.name)
-        self._recorded.add("owner")
+        if "owner" in self._recorded:
+            sql = f"DELETE FROM {INTERNAL}.right_owners WHERE kind = ? AND schema = ? AND name = ?"
+            self._ask(sql, target.kind, target.schema, target.name)
         if owner.lower() != self._database_owner:
+            self._recorded.add("owner")
             sql = f"INSERT INTO {INTERNAL}.right_owners VALUES (?, ?, ?, ?)"
             self._ask(sql, target.kind, target.schema, target.name, owner.lower())
 

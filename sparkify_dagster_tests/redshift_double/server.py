@@ -80,7 +80,7 @@ class RedshiftDouble:
             _, certificate, key = certificates.make(Path(self._directory.name))
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificate, key)
-        self._duck = duckdb.connect(":memory:", config={"integer_division": "true", "threads": "2"})
+        self._duck = duckdb.connect(":memory:", config={"integer_division": "true", "threads": "1"})
         self._duck.execute("SET python_enable_replacements = false")
         self._duck.execute("SET GLOBAL TimeZone = 'UTC'")
         self._duck.execute(f"ATTACH ':memory:' AS \"{self.database}\"")

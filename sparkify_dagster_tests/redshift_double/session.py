@@ -1,6 +1,7 @@
 """One connection: start-up, authentication and the extended query protocol."""
 
 import contextlib
+import functools
 import hashlib
 import hmac
 import secrets
@@ -436,7 +437,7 @@ class Session:
             formats = portal.formats
             if len(formats) <= 1:
                 formats = (formats or [0]) * len(columns)
-            if len(result.columns or []) != len(columns):
+            if any(len(row) != len(columns) for row in result.rows[:1]):
                 raise ServerError("0A000", "cached plan must not change result type")
             parts += [
                 protocol.data_row(row, columns, formats, self._version) for row in result.rows
@@ -483,6 +484,7 @@ _NULLS = {
 }
 
 
+@functools.cache
 def _typed_null(oid: int) -> exp.Expr:
     """Stand in for a parameter whose value is not known yet."""
     kind = _NULLS.get(oid, "VARCHAR(65535)")

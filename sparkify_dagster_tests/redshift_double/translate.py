@@ -5,6 +5,7 @@ that must agree on every result catch the mistakes of either. What Redshift refu
 refused here too, and what cannot be carried out faithfully is refused loudly.
 """
 
+import functools
 import itertools
 import logging
 import re
@@ -53,10 +54,14 @@ class Context:
 
 
 def parse(text: str) -> exp.Expr:
-    """Parse one statement.
+    """Parse one statement and fold its names.
 
     Raises ServerError 42601 where it does not parse or is no SQL the double knows.
     """
+    return _known(text).copy() if len(text) < lexical.LONG else _parse(text)
+
+
+def _parse(text: str) -> exp.Expr:
     _refuse_words(lexical.tokens(text))
     try:
         trees = sqlglot.parse(lexical.prepare_for_parser(text), read=_DIALECT)
@@ -66,7 +71,12 @@ def parse(text: str) -> exp.Expr:
     tree = trees[0]
     if tree is None or isinstance(tree, exp.Command):
         raise syntax_error(text.split(maxsplit=1)[0])
+    if not isinstance(tree, exp.Create | exp.Alter):
+        fold_names(tree)
     return tree
+
+
+_known = functools.lru_cache(maxsize=10_000)(_parse)
 
 
 _REFUSED_FUNCTIONS = {
@@ -183,11 +193,16 @@ def literal(value: Any) -> exp.Expr:
 
 
 def _cast(text: str, kind: str) -> exp.Cast:
-    return exp.Cast(this=exp.Literal.string(text), to=exp.DataType.build(kind, dialect="duckdb"))
+    return exp.Cast(this=exp.Literal.string(text), to=_type(kind).copy())
+
+
+@functools.cache
+def _type(kind: str) -> exp.DataType:
+    return exp.DataType.build(kind, dialect="duckdb")
 
 
 def _stored_type(kind: RedshiftType) -> exp.DataType:
-    return exp.DataType.build(kind.stored, dialect="duckdb")
+    return _type(kind.stored).copy()
 
 
 def _anonymous(name: str, *arguments: exp.Expr) -> exp.Anonymous:
@@ -327,16 +342,14 @@ _RULES: list[tuple[type[exp.Expr], Rule]] = [
 ]
 
 
-def _replace_parameters(tree: exp.Expr, context: Context) -> exp.Expr:
-    def replace(node: exp.Expr) -> exp.Expr:
-        number = lexical.parameter_number(node.name) if isinstance(node, exp.Column) else None
+def _replace_parameters(tree: exp.Expr, context: Context) -> None:
+    for column in list(tree.find_all(exp.Column)):
+        number = lexical.parameter_number(column.name)
         if number is None:
-            return node
+            continue
         if number > len(context.parameters):
             raise ServerError("42P02", f"there is no parameter ${number}")
-        return context.parameters[number - 1].copy()
-
-    return tree.transform(replace)
+        column.replace(context.parameters[number - 1].copy())
 
 
 def _point_tables(tree: exp.Expr, context: Context) -> None:
@@ -450,8 +463,7 @@ def rewrite(tree: exp.Expr, context: Context, into_table: bool = False) -> exp.E
     Raises ServerError for what Redshift refuses or the double does not carry out.
     """
     refuse(tree)
-    fold_names(tree)
-    tree = _replace_parameters(tree, context)
+    _replace_parameters(tree, context)
     scopes = Scopes(tree, context.find)
     context.authorize(scopes)
     restrictions.check(scopes, context.leader_functions, into_table)

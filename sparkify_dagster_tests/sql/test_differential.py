@@ -4,6 +4,7 @@ import datetime as dt
 import json
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -33,29 +34,31 @@ def server() -> Iterator[str]:
 
 @pytest.fixture
 def engines(server: str, tmp_path: Path) -> Iterator[list[Transact]]:
-    with psycopg.connect(server) as connection:
-        yield fresh_engines(connection, tmp_path)
+    with fresh_engines(server, tmp_path) as opened:
+        yield opened
 
 
-def fresh_engines(connection: psycopg.Connection, folder: Path) -> list[Transact]:
-    """Return how to run a transaction on an empty DuckDB and on an empty PostgreSQL."""
+@contextmanager
+def fresh_engines(server: str, folder: Path) -> Iterator[list[Transact]]:
+    """Yield how to run a transaction on an empty DuckDB and on an empty PostgreSQL."""
     duckdb = DuckDBWarehouse(folder / "warehouse.duckdb", lock_timeout=0)
-    for schema in ("analytics", "staging"):
-        connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
-        connection.execute(f"CREATE SCHEMA {schema}")
-    connection.execute("SET search_path TO analytics, staging")
-    connection.execute(DATEDIFF)
-    connection.commit()
+    with psycopg.connect(server) as connection, duckdb.kept_open():
+        for schema in ("analytics", "staging"):
+            connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+            connection.execute(f"CREATE SCHEMA {schema}")
+        connection.execute("SET search_path TO analytics, staging")
+        connection.execute(DATEDIFF)
+        connection.commit()
 
-    def on_duckdb(body: Callable[[Session], Any]) -> Any:
-        return duckdb.transaction(body, "test", "run")
+        def on_duckdb(body: Callable[[Session], Any]) -> Any:
+            return duckdb.transaction(body, "test", "run")
 
-    def on_postgres(body: Callable[[Session], Any]) -> Any:
-        connection.execute("DISCARD TEMP")
-        with connection.transaction():
-            return body(PostgresSession(connection))
+        def on_postgres(body: Callable[[Session], Any]) -> Any:
+            connection.execute("DISCARD TEMP")
+            with connection.transaction():
+                return body(PostgresSession(connection))
 
-    return [on_duckdb, on_postgres]
+        yield [on_duckdb, on_postgres]
 
 
 def load(transact: Transact, lake: LocalLake, days: list[dt.date] | None = None) -> list[Any]:
@@ -203,8 +206,7 @@ def write(folder: Path, lake: dict[str, Any]) -> None:
 )
 @given(steps=st.lists(lakes, min_size=1, max_size=3))
 def test_same_tables_from_random_lakes_that_change(server: str, steps: list[dict]) -> None:
-    with tempfile.TemporaryDirectory() as name, psycopg.connect(server) as connection:
-        engines = fresh_engines(connection, Path(name))
+    with tempfile.TemporaryDirectory() as name, fresh_engines(server, Path(name)) as engines:
         folder = Path(name) / "lake"
         for step in steps:
             write(folder, step)

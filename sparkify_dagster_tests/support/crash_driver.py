@@ -31,9 +31,7 @@ def _run(lake: str, warehouse: str, largest_file: int) -> None:
         os.setsid()
         if largest_file:
             resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
-        engine = DuckDBWarehouse(Path(warehouse), 10, snapshot=True)
-        with engine.kept_open():
-            run_all(engine, LocalLake(lake))
+        run_all(DuckDBWarehouse(Path(warehouse), 10, snapshot=True), LocalLake(lake))
         status = 0
     except Exception as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")

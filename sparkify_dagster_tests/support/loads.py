@@ -47,7 +47,18 @@ def run_all(
     tables: Iterable[str] = CORE,
     done: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Run tables as the job does; `done` hears of each table that has committed."""
+    """Run tables as a job does; `done` hears of each table that has committed."""
+    with warehouse.kept_open():
+        run_each(warehouse, lake, tables, done)
+
+
+def run_each(
+    warehouse: Warehouse,
+    lake: Lake,
+    tables: Iterable[str] = CORE,
+    done: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Run tables in a warehouse that is kept open, or is not to be."""
     for table in tables:
         run_table(warehouse, lake, table)
         done(table)

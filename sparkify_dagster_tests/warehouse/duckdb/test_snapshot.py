@@ -43,9 +43,7 @@ def lake(source: TinyLake) -> Lake:
 
 
 def _run(path: Path, lake: Lake, snapshot: bool = True) -> None:
-    warehouse = DuckDBWarehouse(path, 0, snapshot)
-    with warehouse.kept_open():
-        run_all(warehouse, lake, TABLES)
+    run_all(DuckDBWarehouse(path, 0, snapshot), lake, TABLES)
 
 
 @contextmanager

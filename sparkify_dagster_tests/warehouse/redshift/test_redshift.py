@@ -31,6 +31,7 @@ from sparkify_dagster_tests.support.redshift_stage import (
     duckdb_tables,
     events,
     load_all,
+    load_each,
     open_stage,
     s3_url,
     songs,
@@ -431,8 +432,8 @@ def test_a_run_keeps_one_session(stage: Stage, small_lake: Path) -> None:
     stage.bucket.put_folder(small_lake)
     warehouse = stage.warehouse()
     with warehouse.kept_open():
-        load_all(warehouse, stage.lake)
-        load_all(warehouse, stage.lake)
+        load_each(warehouse, stage.lake)
+        load_each(warehouse, stage.lake)
         warehouse.read(lambda session: session.run(LINES), "check", "run-1")
     assert sessions(stage) == 1
     change(warehouse, lambda session: session.run("SELECT 1"))

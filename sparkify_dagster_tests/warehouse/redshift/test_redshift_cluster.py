@@ -19,7 +19,7 @@ from sparkify_dagster.warehouse.base import Session
 from sparkify_dagster.warehouse.redshift.connection import Connection
 from sparkify_dagster.warehouse.redshift.engine import RedshiftWarehouse
 from sparkify_dagster.warehouse.redshift.settings import RedshiftSettings, load_redshift_settings
-from sparkify_dagster_tests.support.redshift_stage import open_stage, s3_url
+from sparkify_dagster_tests.support.redshift_stage import Bucket, open_stage, s3_url
 from sparkify_dagster_tests.support.redshift_suite import (
     expected,
     small_lake,
@@ -80,16 +80,21 @@ if IS_ASKED and not GIVEN.get(PREFIX):
 class ClusterBucket:
     """What the suite puts on S3."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, double: Bucket | None) -> None:
+        self._root = root
+        self._double = double
         self._objects = S3Prefix(root, PREFIX)
 
     def put(self, name: str, content: bytes) -> None:
-        self._objects.put(f"lake/{name}", content)
+        if self._double:
+            self._double.put(name, content, f"{self._root}/lake")
+        else:
+            self._objects.put(f"lake/{name}", content)
 
     def put_folder(self, folder: Path) -> None:
         for path in sorted(folder.rglob("*.*")):
             if path.is_file():
-                self._objects.put(f"lake/{path.relative_to(folder).as_posix()}", path)
+                self.put(path.relative_to(folder).as_posix(), path.read_bytes())
 
     def remove(self, name: str) -> None:
         self._objects.delete([f"lake/{name}"])
@@ -104,10 +109,10 @@ class ClusterBucket:
 class ClusterStage:
     """A cluster, or what stands in for it, and a lake of its own."""
 
-    def __init__(self, given: Mapping[str, str]) -> None:
+    def __init__(self, given: Mapping[str, str], double: Bucket | None) -> None:
         self._given = given
         self._root = f"{given[PREFIX].rstrip('/')}/sparkify-test-{uuid.uuid4().hex[:8]}"
-        self.bucket = ClusterBucket(self._root)
+        self.bucket = ClusterBucket(self._root, double)
         self.lake = S3Lake(f"{self._root}/lake")
         self.pauses: list[float] = []
 
@@ -147,20 +152,20 @@ DROP = ("DROP SCHEMA IF EXISTS analytics CASCADE", "DROP SCHEMA IF EXISTS stagin
 @pytest.fixture
 def given(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Mapping[str, str]]:
+) -> Iterator[tuple[Mapping[str, str], Bucket | None]]:
     """Return what leads to the cluster, or to the doubles."""
     if IS_ASKED:
         for name, value in GIVEN.items():
             monkeypatch.setenv(name, value)
-        yield GIVEN
+        yield GIVEN, None
     else:
         with open_stage(request.getfixturevalue("s3_url"), monkeypatch) as doubles:
-            yield doubles.environment()
+            yield doubles.environment(), doubles.bucket
 
 
 @pytest.fixture
-def stage(given: Mapping[str, str]) -> Iterator[ClusterStage]:
-    stage = ClusterStage(given)
+def stage(given: tuple[Mapping[str, str], Bucket | None]) -> Iterator[ClusterStage]:
+    stage = ClusterStage(*given)
     found = [name for (name,) in stage.send(SCHEMAS)]
     if found:
         pytest.exit(f"the database already has {' and '.join(found)}: give an empty one", 2)
