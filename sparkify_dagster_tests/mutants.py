@@ -66,7 +66,7 @@ _OWN_TESTS = {
     "bookkeeping/": f"{_LOADING} 'ledger_says or nothing_new or gone_day or full_refresh'",
     "environments/": "loading/test_environments.py -k 'duckdb and (since or slice)'",
     "diff/": "loading/test_environments.py -k 'duckdb and every_kind'",
-    "staging/": f"{_LOADING} 'repeated or two_files or gone_day_loses'",
+    "staging/": f"{_LOADING} 'repeated or two_files or gone_day_loses or remembered'",
 }
 _OTHER_SIGN = {exp.LT: exp.LTE, exp.LTE: exp.LT, exp.GT: exp.GTE, exp.GTE: exp.GT, exp.NEQ: exp.EQ}
 

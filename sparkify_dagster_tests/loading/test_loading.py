@@ -140,6 +140,17 @@ def test_touched_event_file_is_looked_at_once_and_not_loaded(platform: Platform)
     assert platform.load("staging_events").files_read == 0
 
 
+def test_files_without_an_object_are_remembered(platform: Platform) -> None:
+    platform.source.write(event_file(DAYS[0]), b"\n")
+    platform.source.write("song_data/A/A/A/TR9.json", b"\n")
+    platform.run()
+    query = "SELECT file_name, row_count FROM staging.loaded_files WHERE row_count = 0 ORDER BY 1"
+    expected = [(event_file(DAYS[0]), 0), ("song_data/A/A/A/TR9.json", 0)]
+    assert select(platform.warehouse, query) == expected
+    assert platform.load("staging_events").files_read == 0
+    assert platform.load("staging_songs").files_read == 0
+
+
 def test_only_changed_days_and_songs_are_read(platform: Platform) -> None:
     platform.run()
     platform.write_day(DAYS[1], session=9)
