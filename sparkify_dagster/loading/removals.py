@@ -51,8 +51,8 @@ class Removal:
 
     files: int = 0  # loaded before: days of events, or song files
     rows: int = 0
-    gone: tuple[Unit, ...] = ()  # without a file now
-    shrunk: tuple[tuple[Unit, int], ...] = ()  # with fewer rows now: how many are lost
+    gone: tuple[Unit, ...] = ()  # without a file now, by name
+    shrunk: tuple[tuple[Unit, int], ...] = ()  # with fewer rows now, by name: how many are lost
 
     @property
     def rows_lost(self) -> int:
@@ -92,14 +92,17 @@ def measure(before: Mapping[Hashable, Unit], after: Mapping[Hashable, int | None
     `before` has all units of the table, `after` the rows of those that the load read again, and
     None for those without a file.
     """
-    gone = [unit for key, unit in before.items() if key in after and after[key] is None]
-    shrunk = [
+    gone = (unit for key, unit in before.items() if key in after and after[key] is None)
+    shrunk = (
         (unit, unit.rows - rows)
         for key, unit in before.items()
         if (rows := after.get(key)) is not None and rows < unit.rows
-    ]
+    )
     return Removal(
-        len(before), sum(unit.rows for unit in before.values()), tuple(gone), tuple(shrunk)
+        len(before),
+        sum(unit.rows for unit in before.values()),
+        tuple(sorted(gone, key=lambda unit: unit.name)),
+        tuple(sorted(shrunk, key=lambda one: one[0].name)),
     )
 
 
@@ -178,8 +181,7 @@ def describe(removal: Removal) -> str:
     """Return what has gone in words; empty where nothing has."""
     parts = []
     if removal.gone:
-        in_order = sorted(removal.gone, key=lambda unit: unit.name)
-        parts.append(f"Gone: {_named(in_order)}.")
+        parts.append(f"Gone: {_named(removal.gone)}.")
     if removal.shrunk:
         most = sorted(removal.shrunk, key=lambda one: -one[1])
         parts.append(f"With fewer rows: {_named(unit for unit, _ in most)}.")

@@ -177,7 +177,9 @@ def test_every_way_of_copy_comes_to_the_same(
     expected = [what_comes(DuckDBWarehouse(tmp_path / "1", 0), lake, table) for table in STAGING]
     assert None not in expected
     with monkeypatch.context() as patch:
-        patch.setattr(copy, "load_lines", lambda _, __, texts, *___: list(texts))
+        patch.setattr(
+            copy, "load_lines", lambda _, __, texts, *___: [(one, one.objects()) for one in texts]
+        )
         checked = DuckDBWarehouse(tmp_path / "2", 0)
         assert [what_comes(checked, lake, table) for table in STAGING] == expected
     if seed == 0:
