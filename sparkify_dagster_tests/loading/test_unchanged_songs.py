@@ -86,6 +86,23 @@ def test_nothing_new_needs_no_list_of_files(stage: Stage) -> None:
     assert not asks_for_list()
 
 
+def test_files_of_events_and_bad_ones_do_not_make_it_ask(stage: Stage) -> None:
+    stage.change(
+        "INSERT INTO staging.loaded_files (table_name, file_name, size_bytes, version, "
+        "content_hash, row_count, run_id, loaded_at) "
+        "VALUES ('staging_events', 'log_data/1', 1, '', '', 1, '', '2018-11-01')"
+    )
+    stage.change(
+        "INSERT INTO staging.rejected_files VALUES "
+        "('staging_events', 'log_data/2', NULL, 1, '', 0, 'bad', '', '2018-11-01')"
+    )
+    assert stage.load().known == {}
+    for name in ("song_data/A/TR2.json", "song_data/A/TR5.json"):  # loaded before, and new
+        stage.source.write(name, b'{"song_id": ')
+    assert len(stage.load(skip=True).bad_files) == 2
+    assert stage.load(skip=True).known == {}
+
+
 def _rename(source: TinyLake) -> None:
     path = source.folder / NAMES[0]
     path.rename(path.with_name("TR9.json"))
