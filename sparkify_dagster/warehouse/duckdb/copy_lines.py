@@ -9,7 +9,7 @@ import json
 import re
 import shutil
 import zlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -137,16 +137,20 @@ def _odd_objects(
     A file is left out where these are too many, or cannot be told from the lines around them.
     """
     rows = session.run(
-        "SELECT file, count(*), count(*) FILTER (fine), "
-        f"CASE WHEN count(*) FILTER (NOT fine) <= {_MOST_ODD} THEN list(odd) FILTER (NOT fine) END "
-        "FROM landed GROUP BY file"
+        "SELECT file, count(*), count(*) FILTER (fine), count(odd) FROM landed GROUP BY file"
     )
-    counts = {file: (count, fine, odd or []) for file, count, fine, odd in rows}
+    counts = {file: (count, fine, odd) for file, count, fine, odd in rows}
+    few = [file for file, (_, _, odd) in counts.items() if 0 < odd <= _MOST_ODD]
+    lines: dict[int, set[bytes]] = defaultdict(set)
+    # A file may be odd from end to end: of such a one, no line is held here.
+    query = f"SELECT file, odd FROM landed WHERE odd IS NOT NULL AND {_chosen(few)}"
+    for file, line in session.run(query) if few else ():
+        lines[file].add(line.encode())
     as_stored = {text.name: text for text in texts}
     objects = {}
     for file, text in enumerate(plain):
-        count, fine, odd = counts.get(file, (0, 0, []))
-        if count != fine + len(odd) or None in odd:
+        count, fine, odd = counts.get(file, (0, 0, 0))
+        if count != fine + odd or odd > _MOST_ODD:
             continue
         # A reader may skip a line without a word.
         if count != text.line_count:
@@ -154,8 +158,7 @@ def _odd_objects(
                 if count != count_filled_lines(chunks(stream)):
                     continue
             found.objects[text.name] = count
-        lines = {line.encode() for line in odd}
-        of_file = as_stored[text.name].objects_of(lines) if lines else []
+        of_file = as_stored[text.name].objects_of(lines[file]) if odd else []
         if of_file is None:
             continue
         objects[file] = of_file
