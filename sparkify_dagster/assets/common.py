@@ -163,14 +163,18 @@ def load_table(
 
 
 def materialized(
-    result: RefreshResult | StagingResult, metadata: dict[str, Any]
+    context: dg.AssetExecutionContext,
+    result: RefreshResult | StagingResult,
+    metadata: dict[str, Any],
 ) -> dg.MaterializeResult:
     """Return what Dagster is told of a load.
 
     The data version is the number of the table's latest load: whoever builds on the table learns
     whether its data changed.
     """
-    return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(str(result.load_id)))
+    # In the result, it would be kept once more, with the event of the step's output.
+    context.add_asset_metadata(metadata)
+    return dg.MaterializeResult(data_version=dg.DataVersion(str(result.load_id)))
 
 
 def _describe(session: Session, table: Table) -> dict[str, Any]:

@@ -115,7 +115,7 @@ def build_staging_events(settings: Settings) -> dg.AssetsDefinition:
                 raise
             report_days(context.instance, settings, before, days, result.days)
             done = result.after(done)
-        yield materialized(done, metadata | _what_was_done(done))
+        yield materialized(context, done, metadata | _what_was_done(done))
         yield from _file_check_results(done)
         yield _recent(days)
         yield _usual(days, done, renderer)
@@ -154,7 +154,7 @@ def build_staging_songs(settings: Settings) -> dg.AssetsDefinition:
             ),
             refused,
         )
-        yield materialized(result, metadata | _what_was_done(result))
+        yield materialized(context, result, metadata | _what_was_done(result))
         yield from _file_check_results(result)
 
     return staging_songs

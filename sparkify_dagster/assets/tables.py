@@ -44,7 +44,7 @@ def build_table_asset(table: Table, settings: Settings) -> dg.AssetsDefinition:
         (result, data), metadata = load_table(context, warehouse, table, load)
         shown = show(section, data, context.resources.renderer.open()) if section else {}
         how = "rebuilt" if result.is_full else "updated" if result.changed else "unchanged"
-        return materialized(result, {**shown, **metadata, "load": how})
+        return materialized(context, result, {**shown, **metadata, "load": how})
 
     return table_asset
 
