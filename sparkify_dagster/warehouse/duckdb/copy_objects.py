@@ -45,10 +45,13 @@ def load_objects(
     Raises:
         LakeError: it cannot be read, or its compressed data is damaged.
     """
-    # One object of 4 MB takes more than a load may have elsewhere; the chunks bound the rest.
     ((limit,),) = session.run("SELECT current_setting('memory_limit')")
-    session.run("RESET memory_limit")
     for looked_at in batches(objects, _spooled_size, _CHUNK_BYTES):
+        # One object of 4 MB takes more than a load may have elsewhere. Of other chunks, what DuckDB
+        # keeps of the tables that this transaction has dropped goes to disk beyond the limit.
+        is_large = _spooled_size(looked_at[0]) > _CHUNK_BYTES
+        if is_large:
+            session.run("RESET memory_limit")
         files = _spool(looked_at, folder / "spool.csv")
         _check(session, plan, folder / "spool.csv")
         _take_bad_lines(session, plan, files, found)
@@ -60,24 +63,13 @@ def load_objects(
         found.rows += session.execute(plan.insert)
         session.run(f"DROP VIEW {plan.landing}")
         session.run("DROP TABLE checked")
-        session.run("DROP TABLE spooled")
-    session.run(f"SET memory_limit = {literal(limit)}")
+        if is_large:
+            session.run(f"SET memory_limit = {literal(limit)}")
     if text.origins is None:
         found.objects[text.name] = found.totals[text.name]
 
 
 def _check(session: Session, plan: Plan, spool: Path) -> None:
-    session.run(
-        # json_valid has the last word: what it refuses, the functions below would fail on.
-        "CREATE TEMP TABLE spooled AS SELECT file, line, text, "
-        "CASE WHEN malformed IS NULL AND json_valid(text) THEN text END AS object, "
-        "CASE WHEN malformed IS NOT NULL THEN malformed "
-        "WHEN NOT json_valid(text) THEN 'malformed JSON' END AS malformed "
-        f"FROM read_csv({literal(str(spool))}, delim = '{SEPARATOR}', quote = '', "
-        "escape = '', header = false, auto_detect = false, strict_mode = false, "
-        f"max_line_size = {OBJECT_BYTES + _RECORD_BYTES}, columns = "
-        "{file: 'INTEGER', line: 'BIGINT', malformed: 'VARCHAR', text: 'VARCHAR'})"
-    )
     checked = [_checked(column) for column in plan.columns]
     values = ", ".join(
         f'{value} AS "{column.name}"'
@@ -85,7 +77,16 @@ def _check(session: Session, plan: Plan, spool: Path) -> None:
     )
     faults = ", ".join([_KEY_TWICE, *(fault for _, fault in checked)])
     session.run(
-        "CREATE TEMP TABLE checked AS SELECT file, line, malformed, json_keys(object) AS keys, "
+        # json_valid has the last word: what it refuses, the functions below would fail on.
+        "CREATE TEMP TABLE checked AS WITH spooled AS MATERIALIZED (SELECT file, line, text, "
+        "CASE WHEN malformed IS NULL AND json_valid(text) THEN text END AS object, "
+        "CASE WHEN malformed IS NOT NULL THEN malformed "
+        "WHEN NOT json_valid(text) THEN 'malformed JSON' END AS malformed "
+        f"FROM read_csv({literal(str(spool))}, delim = '{SEPARATOR}', quote = '', "
+        "escape = '', header = false, auto_detect = false, strict_mode = false, "
+        f"max_line_size = {OBJECT_BYTES + _RECORD_BYTES}, columns = "
+        "{file: 'INTEGER', line: 'BIGINT', malformed: 'VARCHAR', text: 'VARCHAR'})) "
+        "SELECT file, line, malformed, json_keys(object) AS keys, "
         f"{values}, CASE WHEN malformed IS NULL THEN "
         f"list_filter([{faults}], lambda fault : fault IS NOT NULL) ELSE [] END AS faults, "
         "CASE WHEN malformed IS NOT NULL OR len(faults) > 0 THEN text END AS bad "
