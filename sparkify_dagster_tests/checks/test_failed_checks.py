@@ -1,6 +1,7 @@
 """What a failed check says, and that what it advises helps."""
 
 import html
+import shutil
 from pathlib import Path
 
 import dagster as dg
@@ -12,19 +13,30 @@ from sparkify_dagster.settings import load_settings
 from sparkify_dagster_tests.support.tiny_lake import TinyLake, event, song
 
 
-@pytest.fixture
-def warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    lake = TinyLake(tmp_path / "lake")
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A warehouse that the whole job has filled, beside its lake."""
+    folder = tmp_path_factory.mktemp("filled")
+    lake = TinyLake(folder / "lake")
     lake.write_songs("A/A/A/TR1", [song()])
     lake.write_events(
         "2018-11-02",
         [event(itemInSession=number, ts=1541105830796 + number) for number in range(3)],
     )
-    monkeypatch.setenv("SPARKIFY_LAKE", str(lake.folder))
-    monkeypatch.setenv("SPARKIFY_DUCKDB_PATH", str(tmp_path / "w.duckdb"))
-    with dg.DagsterInstance.ephemeral() as instance:
+    with pytest.MonkeyPatch.context() as patch, dg.DagsterInstance.ephemeral() as instance:
+        patch.setenv("SPARKIFY_LAKE", str(lake.folder))
+        patch.setenv("SPARKIFY_DUCKDB_PATH", str(folder / "w.duckdb"))
         assert _run(instance).success
-    return tmp_path / "w.duckdb"
+    return folder / "w.duckdb"
+
+
+@pytest.fixture
+def warehouse(filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "w.duckdb"
+    shutil.copyfile(filled, path)
+    monkeypatch.setenv("SPARKIFY_LAKE", str(filled.parent / "lake"))
+    monkeypatch.setenv("SPARKIFY_DUCKDB_PATH", str(path))
+    return path
 
 
 def _run(instance: dg.DagsterInstance, **config: object) -> dg.ExecuteInProcessResult:
