@@ -6,44 +6,50 @@
 import logging
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import click
 
-TARGETS = ("duckdb", "redshift")
+PRODUCTION = "production"
 DEFAULT_LAKE = "data/sample-lake"
-DEFAULT_DUCKDB_PATH = "data/sparkify.duckdb"
-DEFAULT_SCHEDULE_CRON = "0 3 * * *"
-DEFAULT_TIMEZONE = "UTC"
 
-# All that anything here reads; a name like one of these that is not here is a slip of the pen.
-_NAMES = """
-SPARKIFY_ALERT_WEBHOOK SPARKIFY_ASSET_KEY_PREFIX SPARKIFY_AUTOMATION SPARKIFY_BAD_FILES
-SPARKIFY_COPY_MAX_ERRORS SPARKIFY_DUCKDB_PATH SPARKIFY_ENVIRONMENT SPARKIFY_ENVIRONMENT_DAYS
-SPARKIFY_HISTORY_DAYS SPARKIFY_KEEP_MANIFESTS SPARKIFY_LAKE SPARKIFY_LOCK_TIMEOUT
-SPARKIFY_LOG_BUCKET SPARKIFY_MANIFEST_PREFIX SPARKIFY_PART_MB SPARKIFY_REBUILD_LIMIT_ROWS
-SPARKIFY_REMOVAL_LIMIT_PERCENT SPARKIFY_SCHEDULE_CRON SPARKIFY_SLICE_DAYS SPARKIFY_SNAPSHOT
-SPARKIFY_TARGET SPARKIFY_TIMEZONE SPARKIFY_UI_URL
+# What else is read of the environment; a name like one of these that is not here, nor of a field
+# of Settings, is a slip of the pen.
+_OTHER_NAMES = """
+SPARKIFY_KEEP_MANIFESTS SPARKIFY_LOG_BUCKET SPARKIFY_MANIFEST_PREFIX SPARKIFY_PART_MB
 REDSHIFT_CLUSTER_ID REDSHIFT_CONNECT_TIMEOUT REDSHIFT_DATABASE REDSHIFT_HOST REDSHIFT_IAM_ROLE
 REDSHIFT_KEEPALIVE REDSHIFT_PASSWORD REDSHIFT_PORT REDSHIFT_RETRIES REDSHIFT_SECRET_ARN
 REDSHIFT_SLICES REDSHIFT_SSLMODE REDSHIFT_STATEMENT_TIMEOUT REDSHIFT_USER REDSHIFT_WORKGROUP
 """
-VARIABLES = frozenset(_NAMES.split())
 # The tests' own.
-_OTHERS = re.compile(r"SPARKIFY_(TEST_.*|SCREENSHOTS|HYPOTHESIS.*)")
-# What DuckDB takes for something else than a file: a scheme (md:, s3://), parameters.
-_NO_PLAIN_PATH = re.compile(r"[\w.+-]*:|.*[?\0]", re.DOTALL)
+_OF_TESTS = re.compile(r"SPARKIFY_(TEST_.*|SCREENSHOTS|HYPOTHESIS.*)")
 _MOST = 2_147_483_647
 
+# What a text has to be, as a pattern and in words.
+_LAKE = (r"s3://.*|(?!.*://).*", "allowed are a local folder or s3://bucket/prefix")
 # Short enough for a schema's name, in letters that no engine folds.
-_ENVIRONMENT = re.compile(r"(?:(?!snapshot$)[a-z][a-z0-9_]{0,49})?")
-PRODUCTION = "production"
-_ASSET_KEY_PART = re.compile(r"[A-Za-z0-9_]+")
+_ENVIRONMENT = (
+    r"(?:(?!snapshot$)[a-z][a-z0-9_]{0,49})?",
+    "allowed is a name of a-z, 0-9 and _ that begins with a letter and has 50 characters at most, "
+    "as pr_42; but for the word snapshot",
+)
+# Not what DuckDB takes for something else than a file: a scheme (md:, s3://), parameters.
+_PLAIN_PATH = (
+    r"(?![\w.+-]*:|.*[?\0]).*",
+    "allowed is the path of a local file, without '?' and without ':' in the first name",
+)
+_ASSET_KEY = (
+    r"(?:[A-Za-z0-9_]+(?:/[A-Za-z0-9_]+)*)?",
+    "allowed are names of letters, digits and _, with / between them, as music/sparkify",
+)
+
+Variables = Mapping[str, str]
 
 _log = logging.getLogger(__name__)
 
@@ -55,29 +61,120 @@ class SettingError(click.ClickException):
     """
 
 
+def whole_number(env: Variables, name: str, default: int, least: int = 0, most: int = _MOST) -> int:
+    """Return a variable as a whole number between `least` and `most`.
+
+    Raises:
+        SettingError: it is something else.
+    """
+    value = env.get(name) or str(default)
+    is_number = value.isascii() and value.isdigit() and len(value) <= len(str(_MOST))
+    if not is_number or not least <= int(value) <= most:
+        shown = value if len(value) <= 40 else f"{value[:40]}..."
+        raise SettingError(
+            f"{name}={shown!r}: allowed is a whole number from {least}"
+            + f" to {most}" * (most < _MOST)
+        )
+    return int(value)
+
+
+def _text(env: Variables, name: str, default: str, pattern: str = ".*", allowed: str = "") -> str:
+    value = env.get(name) or default
+    if not re.fullmatch(pattern, value, re.DOTALL):
+        raise SettingError(f"{name}={value!r}: {allowed}")
+    return value
+
+
+def _choice(env: Variables, name: str, *allowed: str) -> str:
+    return _text(env, name, allowed[0], "|".join(allowed), f"allowed are {', '.join(allowed)}")
+
+
+def _is(env: Variables, name: str, meant: str, *allowed: str) -> bool:
+    return _choice(env, name, *allowed) == meant
+
+
+def _automation(env: Variables, name: str, meant: str, *allowed: str) -> bool:
+    return _is(env, name, meant, *allowed) and not _environment(env)
+
+
+def _environment(env: Variables, name: str = "SPARKIFY_ENVIRONMENT") -> str:
+    value = _text(env, name, "", *_ENVIRONMENT)
+    return "" if value == PRODUCTION else value
+
+
+def _path(env: Variables, name: str, default: str) -> Path:
+    return Path(_text(env, name, default, *_PLAIN_PATH))
+
+
+def _asset_key_prefix(env: Variables, name: str) -> tuple[str, ...]:
+    parts = (*_text(env, name, "", *_ASSET_KEY).split("/"), _environment(env))
+    return tuple(filter(None, parts))
+
+
+def _timezone(env: Variables, name: str) -> str:
+    value = env.get(name) or "UTC"
+    try:
+        return ZoneInfo(value).key
+    except (KeyError, ValueError, OSError):
+        # Not found, not a name at all, or the name of a folder of zones.
+        raise SettingError(
+            f"{name}={value!r}: allowed is an IANA time zone as UTC or Europe/Berlin"
+        ) from None
+
+
+def _web_address(env: Variables, name: str, is_secret: bool = False) -> str | None:
+    value = env.get(name)
+    if not value:
+        return None
+    try:
+        parts = urlsplit(value)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address or not value.isascii() or not value.isprintable() or " " in value:
+        allowed = "an address as https://host/path"
+    elif "@" in parts.netloc:
+        allowed = "an address without user and password, which nobody would be sent"
+    else:
+        return value.rstrip("/") if not is_secret else value
+    shown = " (its value is a secret and not shown)" if is_secret else f"={value!r}"
+    raise SettingError(f"{name}{shown}: allowed is {allowed}")
+
+
+def _from(name: str, read: Callable[..., object], *default: object, **how: object) -> Any:
+    """Return a field that `read` takes from a variable; a secret is left out where it is shown."""
+    metadata = {"name": name, "read": lambda env: read(env, name, *default, **how)}
+    return field(repr="is_secret" not in how, metadata=metadata)
+
+
 @dataclass(frozen=True)
 class Settings:
-    """The checked settings of one process."""
+    """The checked settings of one process; their meaning and units stand in .env.example."""
 
-    lake: str
-    target: str
-    environment: str  # whose tables are meant; empty: production's
-    environment_days: int  # after which an environment is listed as left over
-    production_path: Path  # production's DuckDB file
-    lock_timeout: int  # seconds to wait for another run
-    snapshot: bool  # readers of a DuckDB file have a copy of it, and never wait
-    copy_max_errors: int  # MAXERROR of COPY, in lines
-    skip_bad_files: bool  # load the others; else a bad line fails the load
-    removal_limit: int  # percent of a table's rows or files that a run may take out unasked
-    rebuild_limit: int  # rows of a table that a run may build anew unasked
-    slice_days: int  # new days that one transaction takes in
-    automation: bool  # sensors and schedules start switched on; never in an environment
-    schedule_cron: str  # of the nightly run; Dagster checks it when it makes the schedule
-    timezone: str  # of schedule_cron, an IANA name
-    alert_webhook: str | None = field(repr=False)  # a secret: who has it can post
-    ui_url: str | None  # where people reach the UI, without a slash at the end
-    asset_key_prefix: tuple[str, ...]  # before the name of every asset, an environment's at its end
-    history_days: int  # how long Dagster's runs are kept; 0: for ever
+    lake: str = _from("SPARKIFY_LAKE", _text, DEFAULT_LAKE, *_LAKE)
+    # Empty: production's tables are meant.
+    environment: str = _from("SPARKIFY_ENVIRONMENT", _environment)
+    environment_days: int = _from("SPARKIFY_ENVIRONMENT_DAYS", whole_number, 14)
+    target: str = _from("SPARKIFY_TARGET", _choice, "duckdb", "redshift")
+    production_path: Path = _from("SPARKIFY_DUCKDB_PATH", _path, "data/sparkify.duckdb")  # noqa: RUF009
+    lock_timeout: int = _from("SPARKIFY_LOCK_TIMEOUT", whole_number, 300)
+    snapshot: bool = _from("SPARKIFY_SNAPSHOT", _is, "on", "on", "off")
+    copy_max_errors: int = _from("SPARKIFY_COPY_MAX_ERRORS", whole_number, 0)
+    skip_bad_files: bool = _from("SPARKIFY_BAD_FILES", _is, "skip", "stop", "skip")
+    removal_limit: int = _from("SPARKIFY_REMOVAL_LIMIT_PERCENT", whole_number, 10, most=100)
+    rebuild_limit: int = _from("SPARKIFY_REBUILD_LIMIT_ROWS", whole_number, 10_000_000)
+    slice_days: int = _from("SPARKIFY_SLICE_DAYS", whole_number, 366, least=1)
+    # Sensors and schedules start switched on; never in an environment.
+    automation: bool = _from("SPARKIFY_AUTOMATION", _automation, "on", "off", "on")
+    # Checked by Dagster when it makes the schedule.
+    schedule_cron: str = _from("SPARKIFY_SCHEDULE_CRON", _text, "0 3 * * *")
+    timezone: str = _from("SPARKIFY_TIMEZONE", _timezone)
+    # A secret: who has it can post.
+    alert_webhook: str | None = _from("SPARKIFY_ALERT_WEBHOOK", _web_address, is_secret=True)
+    ui_url: str | None = _from("SPARKIFY_UI_URL", _web_address)
+    # With an environment's name at its end.
+    asset_key_prefix: tuple[str, ...] = _from("SPARKIFY_ASSET_KEY_PREFIX", _asset_key_prefix)
+    history_days: int = _from("SPARKIFY_HISTORY_DAYS", whole_number, 0)
 
     @property
     def duckdb_path(self) -> Path:
@@ -88,7 +185,10 @@ class Settings:
         )
 
 
-def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+VARIABLES = {one.metadata["name"] for one in fields(Settings)}.union(_OTHER_NAMES.split())
+
+
+def load_settings(environment: Variables | None = None) -> Settings:
     """Read and check the settings.
 
     Raises:
@@ -98,37 +198,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         check_env_file(Path(".env"))
     env = os.environ if environment is None else environment
     _refuse_unknown(env)
-    lake = env.get("SPARKIFY_LAKE") or DEFAULT_LAKE
-    if "://" in lake and not lake.startswith("s3://"):
-        raise SettingError(
-            f"SPARKIFY_LAKE={lake!r}: allowed are a local folder or s3://bucket/prefix"
-        )
-    environment_name = _environment(env)
-    return Settings(
-        lake=lake,
-        environment=environment_name,
-        environment_days=whole_number(env, "SPARKIFY_ENVIRONMENT_DAYS", default=14),
-        target=_choice(env, "SPARKIFY_TARGET", TARGETS),
-        production_path=_plain_path(env, "SPARKIFY_DUCKDB_PATH", DEFAULT_DUCKDB_PATH),
-        lock_timeout=whole_number(env, "SPARKIFY_LOCK_TIMEOUT", default=300),
-        snapshot=_choice(env, "SPARKIFY_SNAPSHOT", ("on", "off")) == "on",
-        copy_max_errors=whole_number(env, "SPARKIFY_COPY_MAX_ERRORS", default=0),
-        skip_bad_files=_choice(env, "SPARKIFY_BAD_FILES", ("stop", "skip")) == "skip",
-        removal_limit=whole_number(env, "SPARKIFY_REMOVAL_LIMIT_PERCENT", default=10, most=100),
-        rebuild_limit=whole_number(env, "SPARKIFY_REBUILD_LIMIT_ROWS", default=10_000_000),
-        slice_days=whole_number(env, "SPARKIFY_SLICE_DAYS", default=366, least=1),
-        automation=_choice(env, "SPARKIFY_AUTOMATION", ("off", "on")) == "on"
-        and not environment_name,
-        schedule_cron=env.get("SPARKIFY_SCHEDULE_CRON") or DEFAULT_SCHEDULE_CRON,
-        timezone=_timezone(env, "SPARKIFY_TIMEZONE"),
-        alert_webhook=_web_address(env, "SPARKIFY_ALERT_WEBHOOK", is_secret=True),
-        ui_url=_web_address(env, "SPARKIFY_UI_URL"),
-        asset_key_prefix=(
-            *_asset_key(env, "SPARKIFY_ASSET_KEY_PREFIX"),
-            *([environment_name] if environment_name else []),
-        ),
-        history_days=whole_number(env, "SPARKIFY_HISTORY_DAYS", default=0),
-    )
+    return Settings(**{one.name: one.metadata["read"](env) for one in fields(Settings)})
 
 
 def check_env_file(path: Path) -> None:
@@ -164,10 +234,10 @@ def _fault_of_env_file(content: bytes) -> str:
     return ""
 
 
-def _refuse_unknown(env: Mapping[str, str]) -> None:
+def _refuse_unknown(env: Variables) -> None:
     for name in sorted(env):
         prefix = name.upper().partition("_")[0]
-        if prefix not in ("SPARKIFY", "REDSHIFT") or name in VARIABLES or _OTHERS.fullmatch(name):
+        if prefix not in ("SPARKIFY", "REDSHIFT") or name in VARIABLES or _OF_TESTS.fullmatch(name):
             continue
         from difflib import get_close_matches
 
@@ -180,92 +250,3 @@ def _refuse_unknown(env: Mapping[str, str]) -> None:
 @cache
 def _warn_of(name: str, near: str) -> None:
     _log.warning("%s: is no setting and has no effect; did you mean %s?", name, near)
-
-
-def whole_number(
-    env: Mapping[str, str], name: str, default: int, least: int = 0, most: int = _MOST
-) -> int:
-    """Return a variable as a whole number between `least` and `most`.
-
-    Raises:
-        SettingError: it is something else.
-    """
-    value = env.get(name) or str(default)
-    is_number = value.isascii() and value.isdigit() and len(value) <= len(str(_MOST))
-    if not is_number or not least <= int(value) <= most:
-        shown = value if len(value) <= 40 else f"{value[:40]}..."
-        raise SettingError(
-            f"{name}={shown!r}: allowed is a whole number from {least}"
-            + f" to {most}" * (most < _MOST)
-        )
-    return int(value)
-
-
-def _choice(env: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:
-    value = env.get(name) or allowed[0]
-    if value not in allowed:
-        raise SettingError(f"{name}={value!r}: allowed are {', '.join(allowed)}")
-    return value
-
-
-def _environment(env: Mapping[str, str]) -> str:
-    value = env.get("SPARKIFY_ENVIRONMENT") or ""
-    if not _ENVIRONMENT.fullmatch(value):
-        raise SettingError(
-            f"SPARKIFY_ENVIRONMENT={value!r}: allowed is a name of a-z, 0-9 and _ that begins with "
-            "a letter and has 50 characters at most, as pr_42; but for the word snapshot"
-        )
-    return "" if value == PRODUCTION else value
-
-
-def _asset_key(env: Mapping[str, str], name: str) -> tuple[str, ...]:
-    value = env.get(name)
-    if not value:
-        return ()
-    parts = tuple(value.split("/"))
-    if not all(_ASSET_KEY_PART.fullmatch(part) for part in parts):
-        raise SettingError(
-            f"{name}={value!r}: allowed are names of letters, digits and _, with / between them, "
-            "as music/sparkify"
-        )
-    return parts
-
-
-def _plain_path(env: Mapping[str, str], name: str, default: str) -> Path:
-    value = env.get(name) or default
-    if _NO_PLAIN_PATH.match(value):
-        raise SettingError(
-            f"{name}={value!r}: allowed is the path of a local file, without '?' and without ':' "
-            "in the first name"
-        )
-    return Path(value)
-
-
-def _timezone(env: Mapping[str, str], name: str) -> str:
-    value = env.get(name) or DEFAULT_TIMEZONE
-    try:
-        return ZoneInfo(value).key
-    except (KeyError, ValueError, OSError):
-        # Not found, not a name at all, or the name of a folder of zones.
-        raise SettingError(
-            f"{name}={value!r}: allowed is an IANA time zone as UTC or Europe/Berlin"
-        ) from None
-
-
-def _web_address(env: Mapping[str, str], name: str, is_secret: bool = False) -> str | None:
-    value = env.get(name)
-    if not value:
-        return None
-    try:
-        parts = urlsplit(value)
-        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_address = False
-    if not is_address or not value.isascii() or not value.isprintable() or " " in value:
-        allowed = "an address as https://host/path"
-    elif "@" in parts.netloc:
-        allowed = "an address without user and password, which nobody would be sent"
-    else:
-        return value.rstrip("/") if not is_secret else value
-    shown = " (its value is a secret and not shown)" if is_secret else f"={value!r}"
-    raise SettingError(f"{name}{shown}: allowed is {allowed}")
