@@ -6,7 +6,7 @@ page shows its name, never its value.
 
 import os
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import ConfigDict, Field, PrivateAttr
@@ -24,72 +24,69 @@ if TYPE_CHECKING:
 _LOGINS = {"host", "cluster_id", "workgroup", "secret_arn"}
 
 
+def _follows(variable: str, description: str, **more: Any) -> Any:
+    """Return a field that follows a variable of the environment."""
+    extra = {"variable": variable, **more}
+    return Field(default=None, description=description, json_schema_extra=extra)
+
+
 class PlatformResource(dg.ConfigurableResource["PlatformResource"]):
     """A resource whose fields are variables of the environment under another name."""
 
     model_config = ConfigDict(extra="forbid")
-    variables: ClassVar[dict[str, str]] = {}
 
     def __init__(self, **fields: Any) -> None:
-        super().__init__(**{**{n: _variable(v) for n, v in self.variables.items()}, **fields})
+        followed = {name: _variable(variable) for name, variable in self._variables().items()}
+        super().__init__(**{**followed, **fields})
+
+    @classmethod
+    def _variables(cls) -> dict[str, str]:
+        extras = {name: field.json_schema_extra for name, field in cls.model_fields.items()}
+        return {name: str(extra["variable"]) for name, extra in extras.items() if extra}  # type: ignore[index]
 
     def environment(self) -> dict[str, str]:
         """Return the environment as the fields say it."""
-        given = {
-            variable: _value(getattr(self, name, None)) for name, variable in self.variables.items()
+        given = {variable: getattr(self, name) for name, variable in self._variables().items()}
+        # Of a resource that no run has resolved, a field is the name of a variable still.
+        values = {
+            variable: field.get_value() if isinstance(field, dg.EnvVar) else field
+            for variable, field in given.items()
         }
-        return {**os.environ, **{name: value for name, value in given.items() if value}}
+        return {**os.environ, **{variable: value for variable, value in values.items() if value}}
 
 
 class WarehouseResource(PlatformResource):
     """The warehouse: a DuckDB file or Redshift."""
 
-    variables: ClassVar[dict[str, str]] = {
-        "target": "SPARKIFY_TARGET",
-        "path": "SPARKIFY_DUCKDB_PATH",
-        "lock_timeout": "SPARKIFY_LOCK_TIMEOUT",
-        "host": "REDSHIFT_HOST",
-        "port": "REDSHIFT_PORT",
-        "database": "REDSHIFT_DATABASE",
-        "user": "REDSHIFT_USER",
-        "password": "REDSHIFT_PASSWORD",
-        "cluster_id": "REDSHIFT_CLUSTER_ID",
-        "workgroup": "REDSHIFT_WORKGROUP",
-        "secret_arn": "REDSHIFT_SECRET_ARN",
-        "iam_role": "REDSHIFT_IAM_ROLE",
-        "manifest_prefix": "SPARKIFY_MANIFEST_PREFIX",
-    }
-    target: str | None = Field(default=None, description="duckdb (the default) or redshift.")
-    path: str | None = Field(
-        default=None,
-        description="The DuckDB file, data/sparkify.duckdb by default. Given alone: DuckDB.",
+    target: str | None = _follows("SPARKIFY_TARGET", "duckdb (the default) or redshift.")
+    path: str | None = _follows(
+        "SPARKIFY_DUCKDB_PATH",
+        "The DuckDB file, data/sparkify.duckdb by default. Given alone: DuckDB.",
     )
-    lock_timeout: str | None = Field(
-        default=None, description="Seconds to wait for another run that holds the warehouse; 300."
+    lock_timeout: str | None = _follows(
+        "SPARKIFY_LOCK_TIMEOUT", "Seconds to wait for another run that holds the warehouse; 300."
     )
-    host: str | None = Field(
-        default=None, description="Redshift: the endpoint, for a database user."
+    host: str | None = _follows("REDSHIFT_HOST", "Redshift: the endpoint, for a database user.")
+    port: str | None = _follows("REDSHIFT_PORT", "Redshift: the port, 5439 by default.")
+    database: str | None = _follows("REDSHIFT_DATABASE", "Redshift: the database.")
+    user: str | None = _follows("REDSHIFT_USER", "Redshift: the database user.")
+    password: str | None = _follows(
+        "REDSHIFT_PASSWORD",
+        'Redshift: a dg.EnvVar("NAME") that holds the password.',
+        dagster__is_secret=True,
     )
-    port: str | None = Field(default=None, description="Redshift: the port, 5439 by default.")
-    database: str | None = Field(default=None, description="Redshift: the database.")
-    user: str | None = Field(default=None, description="Redshift: the database user.")
-    password: str | None = Field(
-        default=None,
-        description='Redshift: a dg.EnvVar("NAME") that holds the password.',
-        json_schema_extra={"dagster__is_secret": True},
+    cluster_id: str | None = _follows(
+        "REDSHIFT_CLUSTER_ID", "Redshift: the cluster to log in to by IAM."
     )
-    cluster_id: str | None = Field(
-        default=None, description="Redshift: the cluster to log in to by IAM."
+    workgroup: str | None = _follows(
+        "REDSHIFT_WORKGROUP", "Redshift Serverless: the same by workgroup."
     )
-    workgroup: str | None = Field(
-        default=None, description="Redshift Serverless: the same by workgroup."
+    secret_arn: str | None = _follows("REDSHIFT_SECRET_ARN", "Redshift: the secret to log in with.")
+    iam_role: str | None = _follows(
+        "REDSHIFT_IAM_ROLE", "Redshift: the role that COPY reads S3 with."
     )
-    secret_arn: str | None = Field(default=None, description="Redshift: the secret to log in with.")
-    iam_role: str | None = Field(
-        default=None, description="Redshift: the role that COPY reads S3 with."
-    )
-    manifest_prefix: str | None = Field(
-        default=None, description="Redshift: s3://bucket/prefix for what COPY is told to read."
+    manifest_prefix: str | None = _follows(
+        "SPARKIFY_MANIFEST_PREFIX", "Redshift: s3://bucket/prefix for what COPY is told to read."
     )
 
     _engine: Warehouse | None = PrivateAttr(None)
@@ -127,24 +124,19 @@ class WarehouseResource(PlatformResource):
             for label, costs in self._engine.costs(context.run.run_id).items():
                 if (name := label.rpartition("/")[2]) in TABLES:
                     key = asset_key(self.settings(), name)
-                    context.instance.report_runless_asset_event(_observation(key, costs))
+                    metadata = {f"engine/{name}": value for name, value in costs.items()}
+                    context.instance.report_runless_asset_event(
+                        dg.AssetObservation(key, metadata=metadata)
+                    )
         self._run.close()
         self._engine = None
-
-
-def _observation(key: dg.AssetKey, costs: dict[str, float | int]) -> dg.AssetObservation:
-    return dg.AssetObservation(
-        key, metadata={f"engine/{name}": value for name, value in costs.items()}
-    )
 
 
 class LakeResource(PlatformResource):
     """The lake: where the event and song files are."""
 
-    variables: ClassVar[dict[str, str]] = {"location": "SPARKIFY_LAKE"}
-    location: str | None = Field(
-        default=None,
-        description="A local folder, data/sample-lake by default, or s3://bucket/prefix.",
+    location: str | None = _follows(
+        "SPARKIFY_LAKE", "A local folder, data/sample-lake by default, or s3://bucket/prefix."
     )
 
     def open(self) -> Lake:
@@ -183,8 +175,3 @@ class RendererResource(dg.ConfigurableResource["RendererResource"]):
 def _variable(name: str) -> dg.EnvVar | None:
     """Return a variable of the environment, if it is set."""
     return dg.EnvVar(name) if os.environ.get(name) else None
-
-
-def _value(field: Any) -> str | None:
-    """Return what a field says, also of a resource that no run has resolved."""
-    return field.get_value() if isinstance(field, dg.EnvVar) else field
