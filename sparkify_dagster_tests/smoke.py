@@ -26,7 +26,6 @@ from sparkify_dagster.lake.s3_prefix import S3Prefix
 from sparkify_dagster.loading.ledger import EVERY_DAY
 from sparkify_dagster.loading.refresh import refresh
 from sparkify_dagster.loading.schema import bookkeeping
-from sparkify_dagster.loading.staging import load_events, load_songs
 from sparkify_dagster.loading.version import views
 from sparkify_dagster.sample import SampleSpec, write_sample_lake
 from sparkify_dagster.settings import SettingError
@@ -49,6 +48,7 @@ from sparkify_dagster.warehouse.statements import (
     render,
     section_names,
 )
+from sparkify_dagster_tests.support.loads import load_events, load_songs
 
 REPORT = Path("redshift-smoke.md")
 EXPECTED, DIFFERS, DENIED = "as expected", "differs: ", "not allowed to look"

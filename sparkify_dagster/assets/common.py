@@ -10,17 +10,18 @@ from pydantic import Field
 from sparkify_dagster.lake.base import LakeError
 from sparkify_dagster.lineage import read_lineage
 from sparkify_dagster.loading.ledger import first_rows, row_count
+from sparkify_dagster.loading.plan import EVERYTHING, Refused
 from sparkify_dagster.loading.refresh import RefreshResult
-from sparkify_dagster.loading.rejects import Refused, skipping
-from sparkify_dagster.loading.removals import EVERYTHING
+from sparkify_dagster.loading.rejects import skipping
 from sparkify_dagster.loading.staging import StagingResult
 from sparkify_dagster.loading.version import read_version
 from sparkify_dagster.presentation import asset_key, failure, shown
 from sparkify_dagster.report.sections import SECTIONS
+from sparkify_dagster.resources import WarehouseResource
 from sparkify_dagster.settings import Settings
 from sparkify_dagster.table import Table
 from sparkify_dagster.text import code_block, markdown_table
-from sparkify_dagster.warehouse.base import Session, Warehouse, WarehouseError
+from sparkify_dagster.warehouse.base import Session, WarehouseError
 
 Result = TypeVar("Result")
 
@@ -131,7 +132,7 @@ def lineage_table(table: Table) -> str:
 
 def load_table(
     context: dg.AssetExecutionContext,
-    warehouse: Warehouse,
+    warehouse: WarehouseResource,
     table: Table,
     load: Callable[[Session], Result],
     refused: Refused | None = None,
@@ -154,7 +155,7 @@ def load_table(
     label = f"{context.run.job_name}/{table.name}"
     try:
         result, metadata = skipping(
-            lambda: warehouse.transaction(body, label, context.run.run_id), refused
+            lambda: warehouse.open().transaction(body, label, context.run.run_id), refused
         )
     except (LakeError, WarehouseError) as error:
         raise failure(context, error) from error

@@ -2,17 +2,13 @@
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field
 
-from sparkify_dagster.assets.common import (
-    StagingConfig,
-    asset_arguments,
-    load_table,
-    materialized,
-)
+from sparkify_dagster.assets.common import StagingConfig, asset_arguments, load_table, materialized
 from sparkify_dagster.assets.lake import report_days
 from sparkify_dagster.lake.days import parse_days
 from sparkify_dagster.loading.days import (
@@ -26,15 +22,11 @@ from sparkify_dagster.loading.days import (
     unusual_days,
     what_became,
 )
-from sparkify_dagster.loading.rejects import Refused
+from sparkify_dagster.loading.plan import Order
 from sparkify_dagster.loading.removals import describe
+from sparkify_dagster.loading.schema import prepare
 from sparkify_dagster.loading.sharing import list_events
-from sparkify_dagster.loading.staging import (
-    StagingResult,
-    load_events,
-    load_songs,
-    open_books,
-)
+from sparkify_dagster.loading.staging import StagingResult, known_files, load_files
 from sparkify_dagster.presentation import asset_key
 from sparkify_dagster.report.sections import volume_chart
 from sparkify_dagster.resources import LakeResource, RendererResource, WarehouseResource
@@ -76,38 +68,26 @@ def build_staging_events(settings: Settings) -> dg.AssetsDefinition:
         renderer: RendererResource,
     ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         """Load the new and changed days, and tell what has become of each."""
-        source = lake.open()
+        order = _order(context, STAGING_EVENTS, config, settings, lake)
         before: dict[dt.date, Day] = {}
-        refused: Refused | None = {} if settings.skip_bad_files else None
         done = StagingResult(has_more=True)  # the slices so far
 
         def load(session: Session) -> tuple[StagingResult, dict[dt.date, Day]]:
             session.take_turn()  # there is mostly a new day, and so nothing is looked at twice
-            listed = list_events(session, source)
+            listed = list_events(session, order.lake)
             in_lake = {file.day for file in listed if file.day}
             days = parse_days(config.days, in_lake) if config.days.strip() else None
-            books = open_books(session, STAGING_EVENTS)
+            prepare(session)
             before.clear()
-            before.update(what_became(listed, books.known))
-            result = load_events(
-                session,
-                source,
-                days,
-                config.full_refresh and not done.load_id,
-                settings.copy_max_errors,
-                context.run.run_id,
-                config.removal_limit(settings),
-                books,
-                refused,
-                config.rebuild_limit(settings),
-                settings.slice_days,
-            )
+            before.update(what_became(listed, known_files(session, STAGING_EVENTS)))
+            again = config.full_refresh and not done.load_id
+            result = load_files(session, replace(order, days=days, full_refresh=again), listed)
             return result, what_became(listed, result.known)
 
         while done.has_more:
             try:
                 (result, days), metadata = load_table(
-                    context, warehouse.open(), STAGING_EVENTS, load, refused
+                    context, warehouse, STAGING_EVENTS, load, order.refused
                 )
             except dg.Failure:
                 if before:
@@ -115,8 +95,7 @@ def build_staging_events(settings: Settings) -> dg.AssetsDefinition:
                 raise
             report_days(context.instance, settings, before, days, result.days)
             done = result.after(done)
-        yield materialized(context, done, metadata | _what_was_done(done))
-        yield from _file_check_results(done)
+        yield from _results(context, done, metadata)
         yield _recent(days)
         yield _usual(days, done, renderer)
 
@@ -137,25 +116,15 @@ def build_staging_songs(settings: Settings) -> dg.AssetsDefinition:
         lake: LakeResource,
     ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         """Load the new and changed song files; take out the rows of those that have gone."""
-        refused: Refused | None = {} if settings.skip_bad_files else None
+        order = _order(context, STAGING_SONGS, config, settings, lake)
         result, metadata = load_table(
             context,
-            warehouse.open(),
+            warehouse,
             STAGING_SONGS,
-            lambda session: load_songs(
-                session,
-                lake.open(),
-                config.full_refresh,
-                settings.copy_max_errors,
-                context.run.run_id,
-                config.removal_limit(settings),
-                refused,
-                config.rebuild_limit(settings),
-            ),
-            refused,
+            lambda session: load_files(session, order),
+            order.refused,
         )
-        yield materialized(context, result, metadata | _what_was_done(result))
-        yield from _file_check_results(result)
+        yield from _results(context, result, metadata)
 
     return staging_songs
 
@@ -167,11 +136,31 @@ def _check_specs(table: Table, settings: Settings) -> list[dg.AssetCheckSpec]:
     ]
 
 
-def _what_was_done(result: StagingResult) -> dict[str, Any]:
-    return {"files_read": result.files_read, "files_removed": result.files_removed}
+def _order(
+    context: dg.AssetExecutionContext,
+    table: Table,
+    config: StagingConfig,
+    settings: Settings,
+    lake: LakeResource,
+) -> Order:
+    return Order(
+        table,
+        lake.open(),
+        context.run.run_id,
+        config.full_refresh,
+        settings.copy_max_errors,
+        config.removal_limit(settings),
+        config.rebuild_limit(settings),
+        refused={} if settings.skip_bad_files else None,
+        slice_days=settings.slice_days,
+    )
 
 
-def _file_check_results(result: StagingResult) -> Iterator[dg.AssetCheckResult]:
+def _results(
+    context: dg.AssetExecutionContext, result: StagingResult, metadata: dict[str, Any]
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    done = {"files_read": result.files_read, "files_removed": result.files_removed}
+    yield materialized(context, result, metadata | done)
     unknown, removal, bad = sorted(result.unknown_keys), result.removal, result.bad_files
     yield dg.AssetCheckResult(
         check_name="all_files_loaded",
@@ -180,39 +169,29 @@ def _file_check_results(result: StagingResult) -> Iterator[dg.AssetCheckResult]:
         description=_say_bad_files(bad) if bad else None,
         metadata={"rejected_files": len(bad)},
     )
-    yield _warning(
-        "known_keys",
-        fails=bool(unknown),
-        text=f"Ignored: {markdown(', '.join(unknown))}" if unknown else "",
-        unknown_keys=len(unknown),
-    )
-    yield _warning(
-        "all_lines_loaded",
-        fails=bool(result.rejected),
-        text="\n".join(markdown(str(line)) for line in result.rejected),
-        rejected_lines=len(result.rejected),
-    )
+    ignored = f"Ignored: {markdown(', '.join(unknown))}" if unknown else ""
+    yield _warning("known_keys", ignored, unknown_keys=len(unknown))
+    rejected = "\n".join(markdown(str(line)) for line in result.rejected)
+    yield _warning("all_lines_loaded", rejected, rejected_lines=len(result.rejected))
     yield _warning(
         "removed_files",
-        fails=bool(removal.rows_lost or removal.gone),
-        text=markdown(describe(removal)),
+        markdown(describe(removal)),
         files_removed=result.files_removed,
         rows_removed=removal.rows_lost,
         rows_before=removal.rows,
     )
     left_out = markdown(", ".join(result.left_out[:SHOWN_LINES]))
-    yield _warning(
-        "known_names",
-        fails=bool(left_out),
-        text=f"Not taken: {left_out}" if left_out else "",
-        names_not_taken=len(result.left_out),
-    )
+    not_taken = f"Not taken: {left_out}" if left_out else ""
+    yield _warning("known_names", not_taken, names_not_taken=len(result.left_out))
 
 
-def _warning(name: str, fails: bool, text: str, **metadata: Any) -> dg.AssetCheckResult:
+def _warning(
+    name: str, text: str, passes: bool | None = None, **metadata: Any
+) -> dg.AssetCheckResult:
+    """Return a result, which fails where there is something to say unless it `passes`."""
     return dg.AssetCheckResult(
         check_name=name,
-        passed=not fails,
+        passed=not text if passes is None else passes,
         severity=dg.AssetCheckSeverity.WARN,
         description=text or None,
         metadata=metadata,
@@ -239,10 +218,9 @@ def _recent(days: Mapping[dt.date, Day]) -> dg.AssetCheckResult:
         text = f"The lake has ended with {newest}: nothing is due."
     elif is_late(newest, today):
         text = f"The newest day is {newest}, {age} days ago. Look at what delivers the files."
-    fails = is_late(newest, today)
-    return _warning(
-        "newest_day_is_recent", fails, text, newest_day=newest.isoformat(), age_days=age
-    )
+    passes = not is_late(newest, today)
+    days_old = {"newest_day": newest.isoformat(), "age_days": age}
+    return _warning("newest_day_is_recent", text, passes, **days_old)
 
 
 def _usual(
@@ -258,7 +236,7 @@ def _usual(
         f"weeks before is {found.usual:,.0f}."
         for found in unusual
     )
-    return _warning("usual_volume", bool(unusual), text, **metadata)
+    return _warning("usual_volume", text, **metadata)
 
 
 def _volume(

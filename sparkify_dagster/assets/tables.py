@@ -40,7 +40,7 @@ def build_table_asset(table: Table, settings: Settings) -> dg.AssetsDefinition:
             result = refresh(session, table, config.full_refresh, context.run.run_id, limit)
             return result, read(session, section) if section else {}
 
-        warehouse = context.resources.warehouse.open()
+        warehouse = context.resources.warehouse
         (result, data), metadata = load_table(context, warehouse, table, load)
         shown = show(section, data, context.resources.renderer.open()) if section else {}
         how = "rebuilt" if result.is_full else "updated" if result.changed else "unchanged"

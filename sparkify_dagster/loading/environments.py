@@ -4,16 +4,16 @@ import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from sparkify_dagster.lake.base import Lake
 from sparkify_dagster.loading.ledger import utc_now
+from sparkify_dagster.loading.plan import Order
 from sparkify_dagster.loading.refresh import refresh
-from sparkify_dagster.loading.rejects import Refused, skipping
+from sparkify_dagster.loading.rejects import skipping
 from sparkify_dagster.loading.schema import prepare, refuse_older
 from sparkify_dagster.loading.sharing import first_day, relations, share, take_over
-from sparkify_dagster.loading.staging import load_events, load_songs
-from sparkify_dagster.tables import STAGING_EVENTS, STAGING_SONGS, TABLES
+from sparkify_dagster.loading.staging import load_files
+from sparkify_dagster.tables import STAGING_EVENTS, TABLES
 from sparkify_dagster.warehouse.base import Session, Warehouse, WarehouseError
 
 _LABEL = "sparkify environments"
@@ -87,13 +87,12 @@ def load_all(
         LakeError, WarehouseError: the lake or the warehouse refuses.
     """
     with warehouse.kept_open():
-        for name, table in TABLES.items():
-            refused: Refused | None = {} if skip_bad_files else None
-            how: dict[str, Any] = {"full_refresh": False, "run_id": run_id}
-            files: dict[str, Any] = {"lake": lake, "max_errors": max_errors, "refused": refused}
-            load: Callable[[Session], object] = partial(refresh, table=table, **how)
-            if table is STAGING_EVENTS:
-                load = partial(load_events, days=None, **files, **how)
-            elif table is STAGING_SONGS:
-                load = partial(load_songs, **files, **how)
-            skipping(partial(warehouse.transaction, load, f"sparkify/{name}", run_id), refused)
+        for table in TABLES.values():
+            order = Order(
+                table, lake, run_id, max_errors=max_errors, refused={} if skip_bad_files else None
+            )
+            load: Callable[[Session], object] = partial(load_files, order=order)
+            if table.group != "staging":
+                load = partial(refresh, table=table, full_refresh=False, run_id=run_id)
+            label = f"sparkify/{table.name}"
+            skipping(partial(warehouse.transaction, load, label, run_id), order.refused)

@@ -5,22 +5,20 @@ or of the song file, stays. It is read again when it or SPARKIFY_COPY_MAX_ERRORS
 everything is read again.
 """
 
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, TypeVar
 
 from sparkify_dagster.lake.base import DamagedFileError, Lake, LakeError, SourceFile
 from sparkify_dagster.lake.objects import read_objects
 from sparkify_dagster.loading.ledger import utc_now
-from sparkify_dagster.loading.plan import Known
+from sparkify_dagster.loading.plan import Known, Order, Plan, Refused
 from sparkify_dagster.loading.sharing import REJECTS
 from sparkify_dagster.table import Table
 from sparkify_dagster.warehouse.base import BadLine, LoadError, Row, Session
 from sparkify_dagster.warehouse.scratch import scratch_folder
 
 Result = TypeVar("Result")
-Refused = dict[str, list[BadLine]]  # what is wrong with files, by name, as this run has found
 
 _FILE_COLUMNS = (
     *("table_name", "file_name", "file_day", "size_bytes", "version", "max_errors", "reason"),
@@ -34,22 +32,14 @@ _REASONS = 5  # lines of a bad file that say why
 _RAW_BYTES = 4096  # of a line: as much as staging.rejected_lines has room for
 
 
-@dataclass(frozen=True)
-class Reject:
-    """A file of which nothing was loaded, or, without a reason, lines were left out."""
-
-    reason: str
-    size: int
-    version: str
-    max_errors: int  # SPARKIFY_COPY_MAX_ERRORS then
-
-
-def _rejects(session: Session) -> list[dict[str, Any]]:
-    """Return the rejects of all tables, asked for once a run where none is added."""
+def _rejects(session: Session, table: Table) -> dict[str, dict[str, Any]]:
+    """Return the files of former runs of which nothing, or where no reason is said, not all lines
+    were loaded; asked for once a run where none is added.
+    """
     if REJECTS not in session.kept:
         session.kept[REJECTS] = session.query("bookkeeping/rejects")
-    found: list[dict[str, Any]] = session.kept[REJECTS]
-    return found
+    rows = session.kept[REJECTS]
+    return {row["file_name"]: row for row in rows if row["table_name"] == table.name}
 
 
 def bad_still(
@@ -59,7 +49,7 @@ def bad_still(
 
     None: they would be read again.
     """
-    bad = [row for row in _rejects(session) if row["table_name"] == table.name and row["reason"]]
+    bad = [row for row in _rejects(session, table).values() if row["reason"]]
     if bad and (refused is None or any(row["max_errors"] != max_errors for row in bad)):
         return None
     return {row["file_name"]: row["reason"] for row in bad}
@@ -87,107 +77,70 @@ class Rejects:
     """What one load of a table leaves out, and what former loads did."""
 
     def __init__(
-        self,
-        session: Session,
-        table: Table,
-        listed: Sequence[SourceFile],
-        refused: Refused | None,
-        max_errors: int,
-        read_again: bool,
+        self, session: Session, order: Order, listed: Sequence[SourceFile], read_again: bool
     ) -> None:
-        self._session = session
-        self._table = table.name
-        self._listed = listed
-        self._refused = refused or {}
-        self._max_errors = max_errors
-        self._before = {
-            row["file_name"]: Reject(
-                row["reason"] or "",
-                int(row["size_bytes"] or 0),
-                row["version"] or "",
-                int(row["max_errors"] or 0),
-            )
-            for row in _rejects(session)
-            if row["table_name"] == table.name
+        self._session, self._order, self._listed = session, order, listed
+        self._refused = order.refused or {}
+        self._before = _rejects(session, order.table)
+        self._bad = {
+            file.name: file
+            for file in listed
+            if order.refused is not None
+            and (file.name in order.refused or (not read_again and self._is_bad_still(file)))
         }
-        self._bad: dict[str, SourceFile] = {}
-        if refused is not None:
-            self._bad = {
-                file.name: file
-                for file in listed
-                if file.name in refused or (not read_again and self._is_bad_still(file))
-            }
-        self.units = {_unit(file) for file in self._bad.values()}
+        self.units = {file.day or file.name for file in self._bad.values()}
 
     def others(self) -> list[SourceFile]:
         """Return the listed files without the bad ones, and without all others of their days."""
-        return [file for file in self._listed if _unit(file) not in self.units]
+        return [file for file in self._listed if (file.day or file.name) not in self.units]
 
     def replaceable(self, known: Known) -> Known:
         """Return the files loaded before, without those whose rows stay."""
         return {name: old for name, old in known.items() if (old.day or name) not in self.units}
 
-    def note(
-        self,
-        lake: Lake,
-        read: Sequence[SourceFile],
-        replaced: Collection[str],
-        left_out: Sequence[BadLine],
-        run_id: str,
-    ) -> dict[str, str]:
+    def note(self, plan: Plan, left_out: Sequence[BadLine]) -> dict[str, str]:
         """Write down what is left out, in place of what is so no longer.
 
         Nothing is written where all is as before. Return why, by bad file.
         """
-        new = {
-            name: Reject(_reasons(self._refused[name]), file.size, file.version, self._max_errors)
-            for name, file in self._bad.items()
-            if name in self._refused
-        }
-        gone = {*new, *replaced, *(file.name for file in read)}
+        session, table = self._session, self._order.table.name
+        new = {name: self._refused[name] for name in self._bad if name in self._refused}
+        gone = {*new, *plan.replaced, *(file.name for file in plan.read)}
         kept = {
-            name: old
-            for name, old in self._before.items()
-            if name not in gone and (name in self._bad or not old.reason)
+            name: row["reason"]
+            for name, row in self._before.items()
+            if name not in gone and (name in self._bad or not row["reason"])
         }
         if forgotten := tuple(self._before.keys() - kept.keys()):
             for section in ("forget_rejected_files", "forget_rejected_lines"):
-                self._session.execute(
-                    f"bookkeeping/{section}", table_name=self._table, file_names=forgotten
-                )
-        by = (run_id, utc_now())
-        rows: list[Row] = [
-            (self._table, name, file.day, file.size, file.version, one.max_errors, one.reason, *by)
-            for name, one in new.items()
+                session.execute(f"bookkeeping/{section}", table_name=table, file_names=forgotten)
+        reasons = {name: "\n".join(map(str, lines[:_REASONS])) for name, lines in new.items()}
+        by = (self._order.run_id, utc_now())
+        files: list[Row] = [
+            (table, name, file.day, file.size, file.version, self._order.max_errors, reason, *by)
+            for name, reason in reasons.items()
             for file in [self._bad[name]]
         ]
-        if rows:
-            self._session.insert("staging.rejected_files", _FILE_COLUMNS, rows)
-        lines = [*left_out, *(line for name in new for line in self._refused[name])]
-        files = {file.name: file for file in (*read, *self._bad.values())}
-        rows = [(self._table, *row, *by) for row in _lines(lake, files, lines)]
-        if rows:
-            self._session.insert("staging.rejected_lines", _LINE_COLUMNS, rows)
-        if rows or new or forgotten:
-            del self._session.kept[REJECTS]
-        return {name: one.reason for name, one in {**kept, **new}.items() if one.reason}
+        if files:
+            session.insert("staging.rejected_files", _FILE_COLUMNS, files)
+        found = {file.name: file for file in (*plan.read, *self._bad.values())}
+        bad_lines = [*left_out, *(line for name in new for line in self._refused[name])]
+        lines = [(table, *row, *by) for row in _lines(self._order.lake, found, bad_lines)]
+        if lines:
+            session.insert("staging.rejected_lines", _LINE_COLUMNS, lines)
+        if files or lines or forgotten:
+            del session.kept[REJECTS]
+        return {name: reason for name, reason in {**kept, **reasons}.items() if reason}
 
     def _is_bad_still(self, file: SourceFile) -> bool:
-        old = self._before.get(file.name)
-        now = (file.size, file.version, self._max_errors)
-        return bool(old and old.reason and (old.size, old.version, old.max_errors) == now)
-
-
-def _unit(file: SourceFile) -> Hashable:
-    return file.day or file.name
+        old = self._before.get(file.name, {})
+        now = (file.size, file.version, self._order.max_errors)
+        was = (old.get("size_bytes"), old.get("version"), old.get("max_errors"))
+        return bool(old.get("reason")) and was == now
 
 
 def _damaged(error: DamagedFileError) -> Refused:
     return {error.name: [BadLine(error.name, 0, "", error.reason)]}
-
-
-def _reasons(lines: Sequence[BadLine]) -> str:
-    return "\n".join(map(str, lines[:_REASONS]))
 
 
 def _lines(lake: Lake, files: Mapping[str, SourceFile], lines: Sequence[BadLine]) -> Iterator[Row]:

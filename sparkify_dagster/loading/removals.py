@@ -9,15 +9,13 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 
 from sparkify_dagster.lake.changes import describe_days
-from sparkify_dagster.loading.plan import Known, Plan
+from sparkify_dagster.loading.plan import EVERYTHING, Known, Plan
 from sparkify_dagster.text import printable
 from sparkify_dagster.warehouse.base import WarehouseError
 
 CONFIRMATION = (
     "`sparkify run --accept-removals`, or accept_removals: true in the run config of the asset"
 )
-
-EVERYTHING = 100  # percent: what a run may take out when that was confirmed
 
 _SHOWN_NAMES = 3
 # A correction may take a few lines out of a day of few; a share says nothing there.

@@ -11,23 +11,17 @@ from typing import TYPE_CHECKING
 from sparkify_dagster.lake.base import Lake, SourceFile
 from sparkify_dagster.lineage import made_with
 from sparkify_dagster.loading.ledger import Entry, Ledger, read_ledger
-from sparkify_dagster.loading.plan import Known, KnownFile, Plan, holds_all, plan_events, plan_songs
+from sparkify_dagster.loading.plan import Known, KnownFile, Order, Plan, Refused, plan_files
 from sparkify_dagster.loading.refresh import sources, stored_rows
-from sparkify_dagster.loading.rejects import Refused, Rejects
-from sparkify_dagster.loading.removals import (
-    Place,
-    RemovalRefused,
-    planned_removal,
-    refuse_other_lake,
-    refuse_removal,
-)
+from sparkify_dagster.loading.rejects import Rejects
+from sparkify_dagster.loading.removals import RemovalRefused, planned_removal, refuse_removal
 from sparkify_dagster.loading.schema import new_columns, refuse_older
 from sparkify_dagster.loading.sharing import relations
-from sparkify_dagster.loading.staging import known_files, read_place
+from sparkify_dagster.loading.staging import known_files, new_place, read_place, rules_of
 from sparkify_dagster.loading.version import decisive_statements, normalised, read_version, views
 from sparkify_dagster.settings import Settings
 from sparkify_dagster.table import Table
-from sparkify_dagster.tables import STAGING_EVENTS, TABLES, in_group
+from sparkify_dagster.tables import STAGING_EVENTS, TABLES
 from sparkify_dagster.warehouse.base import NothingYetError, Session, Warehouse, WarehouseError
 from sparkify_dagster.warehouse.columns import created_name
 from sparkify_dagster.warehouse.statements import read_statements
@@ -35,6 +29,7 @@ from sparkify_dagster.warehouse.statements import read_statements
 if TYPE_CHECKING:
     from sqlglot import exp
 
+_CHANGED = ("SQL changed", "built from one that changed")  # of the state of a table
 NOTHING, UPDATE, REBUILD, REFUSED = "nothing", "update", "rebuild", "refused"
 # What goes on around the sections: relations, ledger, lock, label, commit and its note, the number
 # and the first of the rows.
@@ -78,20 +73,6 @@ class TablePlan:
     rows_read: int | None = 0
 
 
-@dataclass
-class _Warehouse:
-    """What the warehouse remembers."""
-
-    existing: dict[str, str] = field(default_factory=dict)  # types by schema.table
-    ledger: Ledger = field(default_factory=lambda: Ledger({}))
-    statements: dict[str, list[str]] = field(default_factory=dict)
-    known: dict[str, dict[str, KnownFile]] = field(default_factory=dict)
-    rejects: dict[str, Rejects] = field(default_factory=dict)
-    places: dict[str, Place | None] = field(default_factory=dict)
-    rows: dict[str, int] = field(default_factory=dict)
-    noted: list[tuple[str, int, dt.date | None]] = field(default_factory=list)
-
-
 def plan_run(warehouse: Warehouse, lake: Lake, settings: Settings) -> list[TablePlan]:
     """Return what a run would do with each table, in the order in which they are built.
 
@@ -103,141 +84,172 @@ def plan_run(warehouse: Warehouse, lake: Lake, settings: Settings) -> list[Table
         WarehouseError: the warehouse cannot be read.
     """
     listed = {"staging_events": lake.list_events(), "staging_songs": lake.list_songs()}
-    rules = {"staging_events": "\n".join(lake.read_jsonpaths())}
+
+    def plan(session: Session | None) -> list[TablePlan]:
+        return _Planner(session, lake, settings, listed).plan()
+
     try:
-        found = warehouse.read(
-            lambda session: _look(session, listed, settings), "sparkify/plan", ""
-        )
+        return warehouse.read(plan, "sparkify/plan", "")
     except NothingYetError:
-        found = _Warehouse()
-    plans: dict[str, TablePlan] = {}
-    for table in TABLES.values():
-        plan = plans[table.name] = _begin(table, found, rules.get(table.name, ""))
-        if table.group == "staging":
-            _plan_files(plan, table, found, lake, listed[table.name], settings.removal_limit)
-        else:
-            _plan_refresh(plan, table, found, plans)
-        is_large = plan.rows > settings.rebuild_limit and not settings.environment
-        plan.needs_confirmation = plan.action == REBUILD and is_large
-        plan.statements = _count_statements(table, plan)
-    _stop(plans, found)
-    return [*plans.values(), *_gone(found.ledger)]
+        return plan(None)
 
 
-def _look(session: Session, listed: dict[str, list[SourceFile]], settings: Settings) -> _Warehouse:
-    existing = relations(session)
-    if "staging.ledger" not in existing:
-        return _Warehouse()
-    refuse_older(existing, "staging.ledger.row_count")
-    staging = in_group("staging")
-    noted = session.query("bookkeeping/noted_changes")
-    skipped: Refused | None = {} if settings.skip_bad_files else None
-    return _Warehouse(
-        existing,
-        read_ledger(session),
-        {
-            row["table_name"]: json.loads(row["statements"])
-            for row in session.query("bookkeeping/statements")
-        }
-        if _STATEMENTS in existing
-        else {},
-        {table.name: known_files(session, table) for table in staging},
-        {
-            table.name: Rejects(
-                *(session, table, listed[table.name], skipped, settings.copy_max_errors, False)
-            )
-            for table in staging
-        },
-        {table.name: read_place(session, table) for table in staging},
-        {
-            table.name: stored_rows(session, table)
-            for table in TABLES.values()
-            if existing.keys() >= set(table.stored)
-        },
-        [(row["table_name"], int(row["load_id"]), row["changed_day"]) for row in noted],
-    )
+class _Planner:
+    """What lake and warehouse hold, and the plans made so far."""
 
+    def __init__(
+        self,
+        session: Session | None,
+        lake: Lake,
+        settings: Settings,
+        listed: dict[str, list[SourceFile]],
+    ) -> None:
+        existing = relations(session) if session else {}  # types by schema.table
+        is_made = "staging.ledger" in existing
+        self.session = session if is_made else None
+        self.existing = existing if is_made else {}
+        self.lake, self.settings, self.listed = lake, settings, listed
+        self.plans: dict[str, TablePlan] = {}
+        self.ledger, self.statements, self.noted = Ledger({}), {}, []
+        if self.session:
+            refuse_older(existing, "staging.ledger.row_count")
+            self.ledger = read_ledger(self.session)
+            self.noted = self.session.query("bookkeeping/noted_changes")
+            if _STATEMENTS in existing:
+                rows = self.session.query("bookkeeping/statements")
+                self.statements = {r["table_name"]: json.loads(r["statements"]) for r in rows}
 
-def _begin(table: Table, found: _Warehouse, rules: str) -> TablePlan:
-    """Return the plan of a table as far as its own SQL decides it."""
-    name, rows = table.qualified_name, found.rows.get(table.name, 0)
-    entry = found.ledger.entries.get(name)
-    missing = [one for one in table.stored if one not in found.existing]
-    is_made = entry is not None and len(missing) < max(1, len(table.stored))
-    if entry is None or not is_made or not (entry.version or rows):
-        return TablePlan(name, "new", REBUILD, rows=rows)
-    plan = TablePlan(name, "unchanged", rows=rows)
-    if missing:
-        plan.action, plan.reasons = REBUILD, [f"{', '.join(missing)} is not there"]
-    elif entry.row_count is not None and rows != entry.row_count:
-        reason = f"was changed by hand: its latest load left {entry.row_count:,} rows"
-        plan.action, plan.reasons = REBUILD, [reason]
-    if entry.version != read_version(table, rules):
-        plan.state, plan.action = "SQL changed", REBUILD
-        plan.reasons.append(f"sql/{table.file}.sql, or a view that it reads, has changed")
-        now = [*decisive_statements(table), *[rules] * bool(rules)]
-        if before := found.statements.get(name):
-            plan.diff = _diff(before, now)
-            changed = _changed_columns(table, before, now)
-        else:
-            plan.reasons.append("the SQL of before was not kept, so there is no diff")
-            changed = [column.name for column in table.columns]
-        own = [f"{table.name}.{column}" for column in changed]
-        plan.affected = own + made_with(own)
-    return plan
+    def plan(self) -> list[TablePlan]:
+        """Return the plans of all tables, and of those that sql/ has no longer."""
+        for table in TABLES.values():
+            plan = self.plans[table.name] = self._begin(table)
+            if table.group == "staging":
+                self._plan_files(plan, table)
+            else:
+                self._plan_refresh(plan, table)
+            is_large = plan.rows > self.settings.rebuild_limit and not self.settings.environment
+            plan.needs_confirmation = plan.action == REBUILD and is_large
+            plan.statements = _count_statements(table, plan)
+        self._stop()
+        return [*self.plans.values(), *_gone(self.ledger)]
 
+    def _entry(self, name: str) -> Entry:
+        return self.ledger.entries.get(name, Entry("", None, 0, 0))
 
-def _stop(plans: dict[str, TablePlan], found: _Warehouse) -> None:
-    """Note where the definition of a table cannot be applied: that stops the run as a whole."""
-    for table in TABLES.values():
-        for statement in table.creates:
-            name = created_name(statement)
-            old = found.ledger.entries.get(name)
-            try:
-                # What an environment shares with production becomes its own.
-                if old and found.existing.get(name) != "VIEW":
-                    new_columns(statement, old)
-            except WarehouseError as error:
-                plans[table.name].reasons.append(str(error))
-                for plan in plans.values():
-                    plan.action = REFUSED
+    def _begin(self, table: Table) -> TablePlan:
+        """Return the plan of a table as far as its own SQL decides it."""
+        name, entry = table.qualified_name, self._entry(table.qualified_name)
+        missing = [one for one in table.stored if one not in self.existing]
+        is_there = name in self.ledger.entries and len(missing) < max(1, len(table.stored))
+        rows = stored_rows(self.session, table) if self.session and not missing else 0
+        if not is_there or not (entry.version or rows):
+            return TablePlan(name, "new", REBUILD, rows=rows)
+        plan = TablePlan(name, "unchanged", rows=rows)
+        if missing:
+            plan.action, plan.reasons = REBUILD, [f"{', '.join(missing)} is not there"]
+        elif entry.row_count is not None and rows != entry.row_count:
+            reason = f"was changed by hand: its latest load left {entry.row_count:,} rows"
+            plan.action, plan.reasons = REBUILD, [reason]
+        rules = rules_of(table, self.lake)
+        if entry.version != read_version(table, rules):
+            plan.state, plan.action = "SQL changed", REBUILD
+            plan.reasons.append(f"sql/{table.file}.sql, or a view that it reads, has changed")
+            now = [*decisive_statements(table), *[rules] * bool(rules)]
+            if before := self.statements.get(name):
+                plan.diff = _diff(before, now)
+                changed = _changed_columns(table, before, now)
+            else:
+                plan.reasons.append("the SQL of before was not kept, so there is no diff")
+                changed = [column.name for column in table.columns]
+            own = [f"{table.name}.{column}" for column in changed]
+            plan.affected = own + made_with(own)
+        return plan
 
+    def _stop(self) -> None:
+        """Note where the definition of a table cannot be applied: that stops the run as a whole."""
+        for table in TABLES.values():
+            for statement in table.creates:
+                name = created_name(statement)
+                old = self.ledger.entries.get(name)
+                try:
+                    # What an environment shares with production becomes its own.
+                    if old and self.existing.get(name) != "VIEW":
+                        new_columns(statement, old)
+                except WarehouseError as error:
+                    self.plans[table.name].reasons.append(str(error))
+                    for plan in self.plans.values():
+                        plan.action = REFUSED
 
-def _plan_files(
-    plan: TablePlan,
-    table: Table,
-    found: _Warehouse,
-    lake: Lake,
-    listed: Sequence[SourceFile],
-    removal_limit: int,
-) -> None:
-    """Add what becomes of a staging table by the files that the lake holds."""
-    known, is_full = found.known.get(table.name, {}), plan.action != NOTHING
-    present: Sequence[SourceFile] = listed
-    replaceable: Known = known
-    if not is_full and known:
-        # What was left out and is as it was is left out again.
-        rejects = found.rejects[table.name]
-        present, replaceable = rejects.others(), rejects.replaceable(known)
-    if table is STAGING_EVENTS:
-        files = plan_events(present, replaceable, None, is_full, is_full, lake.fingerprint)
-    else:
-        files = plan_songs(present, replaceable, is_full)
-    plan.files = _changes(files, known)
-    place = found.places.get(table.name)
-    try:
-        if place and place.lake != lake.address:
-            now = Place(lake.address, lake.is_sample())
-            refuse_other_lake(table.name, place, now, holds_all(listed, known), accepted=False)
-        refuse_removal(table.name, planned_removal(known, files), removal_limit)
-    except RemovalRefused as error:
-        plan.action, plan.reasons = REFUSED, [*plan.reasons, str(error)]
-    if plan.files and plan.action == NOTHING:
-        plan.action = UPDATE
-        plan.days = sorted({change.day for change in plan.files if change.day})
-    plan.reasons += _count_changes(plan.files)
-    a_byte = sum(file.rows for file in known.values()) / max(1, sum(f.size for f in known.values()))
-    plan.rows_read = round(sum(file.size for file in files.read) * a_byte) if known else None
+    def _plan_files(self, plan: TablePlan, table: Table) -> None:
+        """Add what becomes of a staging table by the files that the lake holds."""
+        session, lake, settings = self.session, self.lake, self.settings
+        listed = present = self.listed[table.name]
+        known = known_files(session, table) if session else {}
+        replaceable: Known = known
+        is_full = plan.action != NOTHING
+        if session and known and not is_full:
+            # What was left out and is as it was is left out again.
+            refused: Refused | None = {} if settings.skip_bad_files else None
+            order = Order(table, lake, "", max_errors=settings.copy_max_errors, refused=refused)
+            rejects = Rejects(session, order, listed, read_again=False)
+            present, replaceable = rejects.others(), rejects.replaceable(known)
+        fingerprint = lake.fingerprint if table is STAGING_EVENTS else None
+        files = plan_files(present, replaceable, None, is_full, is_full, fingerprint)
+        plan.files = _changes(files, known)
+        try:
+            if place := read_place(session, table) if session else None:
+                new_place(table, place, lake, listed, known, accepted=False)
+            refuse_removal(table.name, planned_removal(known, files), settings.removal_limit)
+        except RemovalRefused as error:
+            plan.action, plan.reasons = REFUSED, [*plan.reasons, str(error)]
+        if plan.files and plan.action == NOTHING:
+            plan.action = UPDATE
+            plan.days = sorted({change.day for change in plan.files if change.day})
+        plan.reasons += _count_changes(plan.files)
+        size = max(1, sum(file.size for file in known.values()))
+        a_byte = sum(file.rows for file in known.values()) / size
+        plan.rows_read = round(sum(file.size for file in files.read) * a_byte) if known else None
+
+    def _plan_refresh(self, plan: TablePlan, table: Table) -> None:
+        """Add what becomes of a table by its sources."""
+        loaded = self._entry(table.qualified_name).load_id
+        days: set[dt.date] = set()
+        reasons: list[str] = []
+        for source in sources(table):
+            above, latest = self.plans[source.name], self._entry(source.qualified_name)
+            if above.state in _CHANGED and above.action != NOTHING:
+                plan.state = plan.state.replace("unchanged", "built from one that changed")
+            if REFUSED in (above.action, plan.action):
+                plan.action = REFUSED
+                reasons.append(f"{source.name} is refused")
+            elif above.action == REBUILD or latest.full_load_id > loaded:
+                plan.action = REBUILD
+                reasons.append(f"{source.name} is built anew")
+            elif above.action == UPDATE or latest.load_id > loaded:
+                plan.action = REBUILD if plan.action == REBUILD else UPDATE
+                reasons.append(f"{source.name} has changes")
+                days |= set(above.days)
+                days |= {
+                    row["changed_day"]
+                    for row in self.noted
+                    if row["changed_day"]
+                    and row["table_name"] == source.name
+                    and row["load_id"] > loaded
+                }
+        # Of a table that is new, that is reason enough.
+        plan.reasons += reasons if plan.state != "new" or plan.action == REFUSED else []
+        plan.days = sorted(days) if plan.action == UPDATE else []
+        plan.rows_read = self._rows_read(plan, table) if plan.action != NOTHING else 0
+
+    def _rows_read(self, plan: TablePlan, table: Table) -> int | None:
+        """Return the rows of its sources that a load reads at most: the changed ones, or all."""
+        above = [self.plans[source.name] for source in sources(table)]
+        counts = [one.rows_read for one in above]
+        if None in counts:
+            return None
+        changed = sum(filter(None, counts))
+        held = sum(one.rows for one in above) if plan.action != UPDATE else 0
+        return max(held, changed)
 
 
 def _changes(files: Plan, known: dict[str, KnownFile]) -> list[FileChange]:
@@ -262,56 +274,6 @@ def _count_changes(files: Iterable[FileChange]) -> list[str]:
         f"{len(found):,} file{'s' * (len(found) > 1)} {change} ({sum(found):,} bytes)"
         for change, found in sizes.items()
     ]
-
-
-def _plan_refresh(
-    plan: TablePlan, table: Table, found: _Warehouse, plans: dict[str, TablePlan]
-) -> None:
-    """Add what becomes of a table by its sources."""
-    entry = found.ledger.entries.get(table.qualified_name, Entry("", None, 0, 0))
-    days: set[dt.date] = set()
-    reasons: list[str] = []
-    for source in sources(table):
-        above = plans[source.name]
-        latest = found.ledger.entries.get(source.qualified_name, Entry("", None, 0, 0))
-        if (
-            above.state in ("SQL changed", "built from one that changed")
-            and above.action != NOTHING
-        ):
-            plan.state = plan.state.replace("unchanged", "built from one that changed")
-        if REFUSED in (above.action, plan.action):
-            plan.action = REFUSED
-            reasons.append(f"{source.name} is refused")
-        elif above.action == REBUILD or latest.full_load_id > entry.load_id:
-            plan.action = REBUILD
-            reasons.append(f"{source.name} is built anew")
-        elif above.action == UPDATE or latest.load_id > entry.load_id:
-            plan.action = REBUILD if plan.action == REBUILD else UPDATE
-            reasons.append(f"{source.name} has changes")
-            days |= set(above.days)
-            days |= {
-                day
-                for name, load_id, day in found.noted
-                if day and name == source.name and load_id > entry.load_id
-            }
-    # Of a table that is new, that is reason enough.
-    plan.reasons += reasons if plan.state != "new" or plan.action == REFUSED else []
-    plan.days = sorted(days) if plan.action == UPDATE else []
-    plan.rows_read = _rows_read(plan, table, found, plans) if plan.action != NOTHING else 0
-
-
-def _rows_read(
-    plan: TablePlan, table: Table, found: _Warehouse, plans: dict[str, TablePlan]
-) -> int | None:
-    """Return the rows of its sources that a load reads at most: the changed ones, or all."""
-    counts = [plans[source.name].rows_read for source in sources(table)]
-    if None in counts:
-        return None
-    changed = sum(filter(None, counts))
-    if plan.action == UPDATE:
-        return changed
-    held = sum(found.rows.get(source.name, 0) for source in sources(table))
-    return max(held, changed)
 
 
 def _count_statements(table: Table, plan: TablePlan) -> int:

@@ -2,27 +2,28 @@
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Callable, Collection, Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import NamedTuple
+from typing import Any
 
 from sparkify_dagster.lake.base import LOG_PREFIX, SONG_PREFIX, Lake, SourceFile, by_name
 from sparkify_dagster.lake.changes import Total
 from sparkify_dagster.loading.ledger import Ledger, record_load, utc_now
 from sparkify_dagster.loading.plan import (
+    EVERYTHING,
+    Known,
     KnownFile,
+    Order,
     Plan,
     first_days,
     holds_all,
-    plan_events,
-    plan_songs,
+    plan_files,
 )
 from sparkify_dagster.loading.refresh import empty, refuse_rebuild
-from sparkify_dagster.loading.rejects import Refused, Rejects, bad_still
+from sparkify_dagster.loading.rejects import Rejects, bad_still
 from sparkify_dagster.loading.removals import (
-    EVERYTHING,
     Place,
     Removal,
     planned_removal,
@@ -33,20 +34,11 @@ from sparkify_dagster.loading.schema import prepare
 from sparkify_dagster.loading.sharing import LAKES, list_events, take_over
 from sparkify_dagster.loading.version import read_version
 from sparkify_dagster.table import Table
-from sparkify_dagster.tables import STAGING_EVENTS, STAGING_SONGS
+from sparkify_dagster.tables import STAGING_EVENTS
 from sparkify_dagster.warehouse.base import BadLine, CopyResult, CopySource, CopyStep, Session
 
 _FINGERPRINT_THREADS = 4
 _HELD_FILES = 20_000  # of a listing, before it is known whether it is needed: 7 MB
-
-Copy = Callable[[CopyStep], CopyResult]
-
-
-class Books(NamedTuple):
-    """What a load of a staging table begins with."""
-
-    ledger: Ledger
-    known: dict[str, KnownFile]
 
 
 @dataclass
@@ -81,150 +73,63 @@ class StagingResult:
         )
 
 
-@dataclass(frozen=True)
-class _Load:
-    """A load of a staging table, as far as it is decided before its files are looked at."""
-
-    table: Table
-    ledger: Ledger
-    known: dict[str, KnownFile]
-    rules: str  # the JSONPaths
-    run_id: str
-    removal_limit: int  # percent
-    rebuild_limit: int | None  # rows
-
-    @property
-    def is_outdated(self) -> bool:
-        """Tell whether the rows were loaded by other SQL than now, or never."""
-        return self.ledger.of(self.table).version != read_version(self.table, self.rules)
-
-
-def load_events(
-    session: Session,
-    lake: Lake,
-    days: Collection[dt.date] | None,
-    full_refresh: bool,
-    max_errors: int,
-    run_id: str,
-    removal_limit: int = EVERYTHING,
-    books: Books | None = None,
-    refused: Refused | None = None,
-    rebuild_limit: int | None = None,
-    slice_days: int | None = None,
+def load_files(
+    session: Session, order: Order, listed: Sequence[SourceFile] | None = None
 ) -> StagingResult:
-    """Load new and changed event files, all of them or those of `days`.
+    """Load new and changed files; take out the rows of those gone.
 
-    With a change of the load SQL or of the JSONPaths, all days loaded before are read again, too.
-    `removal_limit` is the percentage of the rows or of the days that may be taken out; EVERYTHING
-    confirms all, and another lake than before. `books` are those opened in this
-    transaction, where the caller has asked for it already. With `refused`, bad files are left out:
-    these, which an attempt of this run has found, and those of former runs that are the same still.
-    Of the days without rows, no more than the first `slice_days` are taken in.
+    Event files as `listed`, where the caller has asked the lake already. With a change of the load
+    SQL or of the JSONPaths, all files loaded before are read again, too.
 
     Raises:
         LakeError: a day was asked for whose file was loaded once and has gone.
-        LoadError: lines do not fit the table.
-        RebuildRefused: the SQL or the JSONPaths have changed, and the table has more than
-            `rebuild_limit` rows.
-        RemovalRefused: more would be taken out, or the lake is another one.
+        LoadError: lines or objects do not fit the table.
+        RebuildRefused: the SQL or the JSONPaths have changed, and the table has more rows than may
+            be built anew.
+        RemovalRefused: more would be taken out than may, or the lake is another one.
     """
-    listed = list_events(session, lake)
-    rules = "\n".join(lake.read_jsonpaths())
-    limit = None if full_refresh else rebuild_limit
-    load = _begin(session, STAGING_EVENTS, run_id, removal_limit, limit, rules, books)
-    _settle_lake(session, lake, load, listed)
-    is_full = load.is_outdated or not load.known or (full_refresh and days is None)
-    read_again = full_refresh or load.is_outdated
-    rejects = Rejects(session, load.table, listed, refused, max_errors, read_again)
-    plan = plan_events(
+    table, lake, is_events = order.table, order.lake, order.table is STAGING_EVENTS
+    ledger, rules = prepare(session), rules_of(table, lake)
+    is_outdated = ledger.of(table).version != read_version(table, rules)
+    read_again = order.full_refresh or is_outdated
+    prefix = LOG_PREFIX if is_events else SONG_PREFIX
+    if is_events:
+        listed = listed or list_events(session, lake)
+    else:
+        bad = bad_still(session, table, order.refused, order.max_errors)
+        may_be_same = bad is not None and not read_again
+        listed = _list_changed(session, lake, table) if may_be_same else lake.list_songs()
+        if listed is None:
+            load_id, left_out = ledger.of(table).load_id, lake.left_out[prefix]
+            return StagingResult(load_id, bad_files=bad or {}, left_out=left_out)
+    known = known_files(session, table)
+    _settle_lake(session, order, known, listed)
+    is_full = is_outdated or not known or (order.full_refresh and order.days is None)
+    rejects = Rejects(session, order, listed, read_again)
+    plan = plan_files(
         rejects.others(),
-        load.known if is_full else rejects.replaceable(load.known),
-        days=None if days is None else {*days} - rejects.units,
-        read_again=read_again,
-        is_outdated=load.is_outdated,
-        fingerprint=lake.fingerprint,
+        known if is_full else rejects.replaceable(known),
+        None if order.days is None else {*order.days} - rejects.units,
+        read_again,
+        is_outdated,
+        lake.fingerprint if is_events else None,
     )
-    plan, has_more = first_days(plan, slice_days or len(plan.read))
-    plan = replace(plan, read=_fingerprints(lake, plan.read))
-
-    def copy(step: CopyStep) -> CopyResult:
-        return session.copy(
-            step, CopySource(lake, plan.read, find_all=refused is not None), max_errors
-        )
-
-    result = _carry_out(session, load, plan, is_full, copy)
+    plan, has_more = first_days(plan, order.slice_days)
+    if is_events:
+        with ThreadPoolExecutor(_FINGERPRINT_THREADS) as pool:
+            plan = replace(plan, read=list(pool.map(lake.fingerprint, plan.read)))
+    if is_outdated and not order.full_refresh:
+        refuse_rebuild(session, table, order.rebuild_limit)
+    result = _carry_out(session, order, ledger, known, plan, is_full, rules)
     result.has_more = has_more
-    result.bad_files = rejects.note(lake, plan.read, plan.replaced, result.rejected, run_id)
-    result.left_out = lake.left_out.get(LOG_PREFIX, [])
+    result.bad_files = rejects.note(plan, result.rejected)
+    result.left_out = lake.left_out.get(prefix, [])
     return result
 
 
-def load_songs(
-    session: Session,
-    lake: Lake,
-    full_refresh: bool,
-    max_errors: int,
-    run_id: str,
-    removal_limit: int = EVERYTHING,
-    refused: Refused | None = None,
-    rebuild_limit: int | None = None,
-) -> StagingResult:
-    """Load new and changed song files, combined into larger ones; drop the rows of those gone.
-
-    Raises:
-        LoadError: objects do not fit the table.
-        RebuildRefused: the SQL has changed, and the table has more than `rebuild_limit` rows.
-        RemovalRefused: more than `removal_limit` percent would be taken out, or the lake is another
-            one.
-    """
-    limit = None if full_refresh else rebuild_limit
-    books = Books(prepare(session), {})
-    load = _begin(session, STAGING_SONGS, run_id, removal_limit, limit, books=books)
-    bad = bad_still(session, load.table, refused, max_errors)
-    may_be_same = bad is not None and not full_refresh and not load.is_outdated
-    listed = _list_changed(session, lake, load.table) if may_be_same else lake.list_songs()
-    if listed is None:
-        return StagingResult(
-            load.ledger.of(load.table).load_id,
-            bad_files=bad or {},
-            left_out=lake.left_out[SONG_PREFIX],
-        )
-    load = replace(load, known=known_files(session, load.table))
-    _settle_lake(session, lake, load, listed)
-    is_full = full_refresh or load.is_outdated or not load.known
-    rejects = Rejects(session, load.table, listed, refused, max_errors, is_full)
-    known = load.known if is_full else rejects.replaceable(load.known)
-    plan = plan_songs(rejects.others(), known, read_again=is_full)
-
-    def copy(step: CopyStep) -> CopyResult:
-        return session.copy(
-            step,
-            CopySource(lake, plan.read, are_small=True, find_all=refused is not None),
-            max_errors,
-        )
-
-    result = _carry_out(session, load, plan, is_full, copy)
-    result.bad_files = rejects.note(lake, plan.read, plan.replaced, result.rejected, run_id)
-    result.left_out = lake.left_out.get(SONG_PREFIX, [])
-    return result
-
-
-def _begin(
-    session: Session,
-    table: Table,
-    run_id: str,
-    removal_limit: int,
-    rebuild_limit: int | None,
-    rules: str = "",
-    books: Books | None = None,
-) -> _Load:
-    ledger, known = books or open_books(session, table)
-    return _Load(table, ledger, known, rules, run_id, removal_limit, rebuild_limit)
-
-
-def open_books(session: Session, table: Table) -> Books:
-    """Return the ledger and the files that a table was loaded from."""
-    return Books(prepare(session), known_files(session, table))
+def rules_of(table: Table, lake: Lake) -> str:
+    """Return what decides the rows of a staging table besides its SQL: the JSONPaths."""
+    return "\n".join(lake.read_jsonpaths()) if table is STAGING_EVENTS else ""
 
 
 def known_files(session: Session, table: Table) -> dict[str, KnownFile]:
@@ -274,77 +179,83 @@ def read_place(session: Session, table: Table) -> Place | None:
     return places.get(table.name)
 
 
-def _settle_lake(session: Session, lake: Lake, load: _Load, listed: Sequence[SourceFile]) -> None:
-    """Make sure that the lake is the one that the table was loaded from, and remember it.
+def new_place(
+    table: Table,
+    before: Place | None,
+    lake: Lake,
+    listed: Sequence[SourceFile],
+    known: Known,
+    accepted: bool,
+) -> Place | None:
+    """Return the lake as the place of a table that was loaded from another, else None.
 
     Raises:
-        RemovalRefused: it is another one, and that was not confirmed.
+        RemovalRefused: it may not be loaded from this one unless that is accepted.
     """
-    table = load.table.name
-    before = read_place(session, load.table)
     if before and before.lake == lake.address:
-        return
+        return None
     now = Place(lake.address, lake.is_sample())
-    is_same = holds_all(listed, load.known)
-    refuse_other_lake(table, before, now, is_same, load.removal_limit == EVERYTHING)
-    if before:
-        session.execute("bookkeeping/forget_lake", table_name=table)
-    session.insert(
-        "staging.lakes", ("table_name", "lake", "is_sample"), [(table, now.lake, now.is_sample)]
-    )
-    session.kept[LAKES][table] = now
+    refuse_other_lake(table.name, before, now, holds_all(listed, known), accepted)
+    return now
+
+
+def _settle_lake(
+    session: Session, order: Order, known: Known, listed: Sequence[SourceFile]
+) -> None:
+    """Make sure that the lake is the one that the table was loaded from, and remember it."""
+    table, before = order.table, read_place(session, order.table)
+    accepted = order.removal_limit == EVERYTHING
+    if now := new_place(table, before, order.lake, listed, known, accepted):
+        if before:
+            session.execute("bookkeeping/forget_lake", table_name=table.name)
+        row = (table.name, now.lake, now.is_sample)
+        session.insert("staging.lakes", ("table_name", "lake", "is_sample"), [row])
+        session.kept[LAKES][table.name] = now
 
 
 def _carry_out(
-    session: Session, load: _Load, plan: Plan, is_full: bool, copy: Copy
+    session: Session,
+    order: Order,
+    ledger: Ledger,
+    known: Mapping[str, KnownFile],
+    plan: Plan,
+    is_full: bool,
+    rules: str,
 ) -> StagingResult:
     """Exchange the rows of the planned files and write down what was done."""
-    table = load.table
-    known = load.known | {
-        file.name: replace(load.known[file.name], version=file.version) for file in plan.touched
+    table = order.table
+    places: dict[str, Any] = {
+        "table_name": table.name,
+        "run_id": order.run_id,
+        "loaded_at": utc_now(),
     }
     for file in plan.touched:
         session.execute(
-            "bookkeeping/touch_file",
-            table_name=table.name,
-            file_name=file.name,
-            version=file.version,
+            "bookkeeping/touch_file", file_name=file.name, version=file.version, **places
         )
-    session.kept["files", table.name] = known
+    versions = {file.name: file.version for file in plan.touched}
+    now = {**known} | {n: replace(known[n], version=version) for n, version in versions.items()}
+    session.kept["files", table.name] = now
     if not plan.read and not plan.replaced and not is_full:
-        return StagingResult(load.ledger.of(table).load_id, known=known)
-    if load.is_outdated:
-        refuse_rebuild(session, table, load.rebuild_limit)
-    refuse_removal(table.name, planned_removal(load.known, plan), load.removal_limit)
-    take_over(session, load.ledger, table, with_rows=not is_full)
-    places = {
-        "table_name": table.name,
-        "load_id": load.ledger.next_id,
-        "run_id": load.run_id,
-        "loaded_at": utc_now(),
-    }
+        return StagingResult(ledger.of(table).load_id, known=now)
+    refuse_removal(table.name, planned_removal(known, plan), order.removal_limit)
+    take_over(session, ledger, table, with_rows=not is_full)
+    places["load_id"] = ledger.next_id
     changes = None if is_full else f"{table.file}/changes"
     session.execute("bookkeeping/files_of_load")
-    if changes and plan.replaced:
-        session.insert("replaced_files", ("file_name", "file_day"), list(plan.replaced.items()))
-        session.execute(changes, **places)
-        session.execute("bookkeeping/forget_files", **places)
-    elif is_full:
+    if is_full:
         empty(session, table)
-        if load.known:
+        if known:
             session.execute("bookkeeping/forget_all_files", **places)
+    elif plan.replaced:
+        session.insert("replaced_files", ("file_name", "file_day"), list(plan.replaced.items()))
+        session.execute(f"{table.file}/changes", **places)
+        session.execute("bookkeeping/forget_files", **places)
     if before_copy := table.section("before_copy"):
         session.execute(before_copy)
-    if changes and plan.replaced:
+    if plan.replaced and not is_full:
         session.execute(f"{table.file}/remove")
-    step = CopyStep(
-        table=table.name,
-        landing=f"{table.file}/landing",
-        copy=f"{table.file}/copy",
-        insert=f"{table.file}/insert",
-        stamp=table.section("stamp") or "",
-    )
-    copied = copy(step) if plan.read else CopyResult()
+    copied = _copy(session, order, plan.read) if plan.read else CopyResult()
     files = copied.files or plan.read
     note_files(session, files, copied)
     for section in (table.section("after_copy"), changes, f"{table.file}/remember_files"):
@@ -355,10 +266,10 @@ def _carry_out(
     rows: dict[Hashable, int] = defaultdict(int)  # of each day or song file that was read
     for file in files:
         rows[file.day or file.name] += counts[file.name]
-    removal = planned_removal(load.known, plan, rows)
-    refuse_removal(table.name, removal, load.removal_limit)
+    removal = planned_removal(known, plan, rows)
+    refuse_removal(table.name, removal, order.removal_limit)
     return StagingResult(
-        load_id=record_load(session, load.ledger, table, is_full, load.run_id, load.rules),
+        load_id=record_load(session, ledger, table, is_full, order.run_id, rules),
         files_read=len(plan.read),
         files_removed=len(plan.gone),
         is_full=is_full,
@@ -366,7 +277,7 @@ def _carry_out(
         rejected=copied.rejected,
         unknown_keys=copied.unknown_keys,
         removal=removal,
-        known={name: old for name, old in known.items() if name not in plan.replaced}
+        known={name: old for name, old in now.items() if name not in plan.replaced}
         | {
             file.name: KnownFile(
                 *(file.size, file.version, file.content_hash, file.day, counts[file.name])
@@ -374,6 +285,19 @@ def _carry_out(
             for file in files
         },
     )
+
+
+def _copy(session: Session, order: Order, files: Sequence[SourceFile]) -> CopyResult:
+    table = order.table
+    sections = {name: f"{table.file}/{name}" for name in ("landing", "copy", "insert")}
+    step = CopyStep(table=table.name, stamp=table.section("stamp") or "", **sections)
+    source = CopySource(
+        order.lake,
+        files,
+        are_small=table is not STAGING_EVENTS,
+        find_all=order.refused is not None,
+    )
+    return session.copy(step, source, order.max_errors)
 
 
 def note_files(session: Session, files: Sequence[SourceFile], copied: CopyResult) -> None:
@@ -394,8 +318,3 @@ def note_files(session: Session, files: Sequence[SourceFile], copied: CopyResult
             for file in files
         ),
     )
-
-
-def _fingerprints(lake: Lake, files: Sequence[SourceFile]) -> list[SourceFile]:
-    with ThreadPoolExecutor(_FINGERPRINT_THREADS) as pool:
-        return list(pool.map(lake.fingerprint, files))

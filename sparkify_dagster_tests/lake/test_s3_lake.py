@@ -18,11 +18,11 @@ from sparkify_dagster.lake.local import LocalLake
 from sparkify_dagster.lake.s3 import S3Lake
 from sparkify_dagster.lake.s3_prefix import S3Prefix
 from sparkify_dagster.loading.refresh import refresh
-from sparkify_dagster.loading.staging import load_events, load_songs
 from sparkify_dagster.sample import SampleSpec, write_sample_lake
 from sparkify_dagster.tables import TABLES
 from sparkify_dagster.warehouse.base import LoadError, Row, Session
 from sparkify_dagster.warehouse.duckdb.engine import DuckDBWarehouse
+from sparkify_dagster_tests.support.loads import load_events, load_songs
 from sparkify_dagster_tests.support.s3_server import Fault, S3Server, etag, s3_server
 
 SECRET = "Wq7-very-secret-access-key"

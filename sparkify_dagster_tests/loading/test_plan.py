@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sparkify_dagster.lake.base import LakeError, SourceFile
-from sparkify_dagster.loading.plan import KnownFile, Plan, plan_events, plan_songs
+from sparkify_dagster.loading.plan import KnownFile, Plan, plan_files
 
 DAYS = [dt.date(2018, 11, day) for day in (1, 2, 3)]
 
@@ -29,7 +29,7 @@ def plan(
     is_outdated: bool = False,
 ) -> Plan:
     # The content of a file is told by its version here, but for one that was only touched.
-    return plan_events(
+    return plan_files(
         list(listed),
         loaded,
         days,
@@ -82,7 +82,7 @@ def test_both_files_of_a_day_are_read_where_one_changed() -> None:
 
 def test_songs_are_told_by_their_files() -> None:
     one, two, three = (SourceFile(f"song_data/A/TR{name}.json", 5, "1") for name in "123")
-    found = plan_songs([one, replace(two, version="2")], known(one, two, three), read_again=False)
+    found = plan_files([one, replace(two, version="2")], known(one, two, three))
     assert [file.name for file in found.read] == [two.name]
     assert set(found.replaced) == {two.name, three.name}
     assert found.gone == [three.name]

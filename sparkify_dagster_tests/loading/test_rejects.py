@@ -9,10 +9,10 @@ import pytest
 from sparkify_dagster.lake import open_lake
 from sparkify_dagster.lake.base import Lake
 from sparkify_dagster.loading.rejects import Refused, skipping
-from sparkify_dagster.loading.staging import StagingResult, load_events, load_songs
+from sparkify_dagster.loading.staging import StagingResult
 from sparkify_dagster.warehouse.base import LoadError
 from sparkify_dagster.warehouse.duckdb.engine import DuckDBWarehouse
-from sparkify_dagster_tests.support.loads import select
+from sparkify_dagster_tests.support.loads import load_events, load_songs, select
 from sparkify_dagster_tests.support.tiny_lake import TinyLake, event, song
 
 DAY_MS = 86_400_000

@@ -13,12 +13,11 @@ from sparkify_dagster.cli import main
 from sparkify_dagster.lake.local import LocalLake
 from sparkify_dagster.loading.refresh import RebuildRefused, refresh
 from sparkify_dagster.loading.run_plan import NOTHING, REBUILD, REFUSED, UPDATE, TablePlan, plan_run
-from sparkify_dagster.loading.staging import load_events
 from sparkify_dagster.settings import load_settings
 from sparkify_dagster.tables import TABLES
 from sparkify_dagster.warehouse.base import Session
 from sparkify_dagster.warehouse.duckdb.engine import DuckDBWarehouse
-from sparkify_dagster_tests.support.loads import run_all, select
+from sparkify_dagster_tests.support.loads import load_events, run_all, select
 from sparkify_dagster_tests.support.own_sql import edit
 from sparkify_dagster_tests.support.redshift_stage import Stage, load_all, s3_url, stage
 from sparkify_dagster_tests.support.tiny_lake import TinyLake, event, event_file, song

@@ -15,9 +15,9 @@ from sparkify_dagster.lake.local import LocalLake
 from sparkify_dagster.loading import staging
 from sparkify_dagster.loading.rejects import Refused, skipping
 from sparkify_dagster.loading.schema import reset
-from sparkify_dagster.loading.staging import StagingResult, load_songs
+from sparkify_dagster.loading.staging import StagingResult
 from sparkify_dagster.warehouse.base import LoadError, Session, Warehouse
-from sparkify_dagster_tests.support.loads import select
+from sparkify_dagster_tests.support.loads import load_songs, select
 from sparkify_dagster_tests.support.redshift_stage import s3_url
 from sparkify_dagster_tests.support.state_engines import duckdb_engine, redshift_engine
 from sparkify_dagster_tests.support.tiny_lake import TinyLake, song

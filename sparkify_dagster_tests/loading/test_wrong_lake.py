@@ -18,12 +18,12 @@ from sparkify_dagster.automation.schedules import build_nightly
 from sparkify_dagster.automation.sensors import build_lake_sensors
 from sparkify_dagster.lake.local import LocalLake
 from sparkify_dagster.loading.removals import EVERYTHING, RemovalRefused
-from sparkify_dagster.loading.staging import StagingResult, load_events, load_songs
+from sparkify_dagster.loading.staging import StagingResult
 from sparkify_dagster.resources import LakeResource
 from sparkify_dagster.settings import load_settings
 from sparkify_dagster.warehouse.duckdb.engine import DuckDBWarehouse
 from sparkify_dagster_tests.conftest import REPOSITORY
-from sparkify_dagster_tests.support.loads import rows_of
+from sparkify_dagster_tests.support.loads import load_events, load_songs, rows_of
 from sparkify_dagster_tests.support.redshift_stage import Stage, change, s3_url, stage
 from sparkify_dagster_tests.support.redshift_stage import events as events_step
 from sparkify_dagster_tests.support.redshift_stage import songs as songs_step

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from sparkify_dagster.lake.local import LocalLake
 from sparkify_dagster.loading.refresh import refresh
-from sparkify_dagster.loading.staging import load_events, load_songs
 from sparkify_dagster.tables import TABLES
 from sparkify_dagster.warehouse.base import Session
 from sparkify_dagster.warehouse.duckdb.engine import DuckDBWarehouse
+from sparkify_dagster_tests.support.loads import load_events, load_songs
 from sparkify_dagster_tests.support.postgres import DATEDIFF, PostgresSession, postgres_server
 from sparkify_dagster_tests.support.redshift_stage import BUILT, compared, numbers
 

@@ -18,7 +18,6 @@ from werkzeug.serving import make_server
 from sparkify_dagster.lake.local import LocalLake
 from sparkify_dagster.lake.s3 import S3Lake
 from sparkify_dagster.loading.refresh import refresh
-from sparkify_dagster.loading.staging import load_events, load_songs
 from sparkify_dagster.tables import TABLES
 from sparkify_dagster.warehouse.base import Session, Warehouse
 from sparkify_dagster.warehouse.duckdb.engine import DuckDBWarehouse
@@ -26,7 +25,12 @@ from sparkify_dagster.warehouse.redshift.engine import RedshiftWarehouse
 from sparkify_dagster.warehouse.redshift.settings import load_redshift_settings
 from sparkify_dagster.warehouse.statements import section_names
 from sparkify_dagster_tests.redshift_double import RedshiftDouble
-from sparkify_dagster_tests.support.loads import check_numbers, stored_tables
+from sparkify_dagster_tests.support.loads import (
+    check_numbers,
+    load_events,
+    load_songs,
+    stored_tables,
+)
 
 BUCKET = "wire-lake"
 LAKE = f"s3://{BUCKET}/in/put"

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from sparkify_dagster.loading.rejects import Refused, skipping
-from sparkify_dagster.loading.staging import StagingResult, load_events
+from sparkify_dagster.loading.staging import StagingResult
 from sparkify_dagster.warehouse.base import Session, Warehouse
+from sparkify_dagster_tests.support.loads import load_events
 from sparkify_dagster_tests.support.redshift_stage import (
     Stage,
     change,
