@@ -35,51 +35,59 @@ def alert_sensors(settings: Settings) -> list[dg.SensorDefinition]:
     webhook = settings.alert_webhook
     if webhook is None:
         return []
+    common: dict[str, Any] = {
+        "minimum_interval_seconds": 30,
+        "default_status": sensor_status(settings),
+    }
+
+    def send(context: dg.RunStatusSensorContext, lines: list[str]) -> dg.SkipReason | None:
+        run_id = context.dagster_run.run_id
+        link = [f"{settings.ui_url}/runs/{run_id}"] if settings.ui_url else []
+        try:
+            post(webhook, "\n".join([*lines, *link]))
+        except AlertError as error:
+            message = f"Run {run_id}: no alert was sent: {error}"
+            context.log.error(message)
+            return dg.SkipReason(message)
+        return None
 
     @dg.run_failure_sensor(
-        name="alert_on_failure",
-        minimum_interval_seconds=30,
-        default_status=sensor_status(settings),
-        description="Posts every failed run to the webhook SPARKIFY_ALERT_WEBHOOK.",
+        description="Posts every failed run to the webhook SPARKIFY_ALERT_WEBHOOK.", **common
     )
     def alert_on_failure(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
-        return _send(context, webhook, describe_failure(context, settings.ui_url))
+        return send(context, _failure_lines(context))
 
     @dg.run_status_sensor(
         run_status=dg.DagsterRunStatus.SUCCESS,
-        name="alert_on_failed_checks",
-        minimum_interval_seconds=30,
-        default_status=sensor_status(settings),
         description=(
             "Posts the checks of severity ERROR that failed in a run which succeeded, as they do "
             "not block it, to the webhook SPARKIFY_ALERT_WEBHOOK."
         ),
+        **common,
     )
     def alert_on_failed_checks(context: dg.RunStatusSensorContext) -> dg.SkipReason | None:
         run = context.dagster_run
-        lines = failed_check_lines(context.instance, run.run_id)
+        lines = _failed_check_lines(context.instance, run.run_id)
         if not lines:
             return dg.SkipReason(f"No check failed in run {run.run_id}.")
         head = f"{run.job_name} succeeded with failed checks in run {run.run_id}"
-        return _send(context, webhook, "\n".join([head, *lines, *_link(run, settings.ui_url)]))
+        return send(context, [head, *lines])
 
     return [alert_on_failure, alert_on_failed_checks]
 
 
-def describe_failure(context: dg.RunFailureSensorContext, ui_url: str | None) -> str:
-    """Return what people are told of a failed run: job, run, failed steps, checks, errors, link."""
-    run = context.dagster_run
-    lines = [f"{run.job_name} failed in run {run.run_id}"]
-    failures = context.get_step_failure_events()
-    for event in failures:
-        lines.append(f"{event.step_key}: {first_error_line(event)}")
-    if not failures:
-        lines.append(_shortened(context.failure_event.message or "No step failed."))
-    lines += failed_check_lines(context.instance, run.run_id)
-    return "\n".join([*lines, *_link(run, ui_url)])
+def _failure_lines(context: dg.RunFailureSensorContext) -> list[str]:
+    """Return what people are told of a failed run: job, run, failed steps, errors, checks."""
+    run, failures = context.dagster_run, context.get_step_failure_events()
+    return [
+        f"{run.job_name} failed in run {run.run_id}",
+        *(f"{event.step_key}: {_first_error_line(event)}" for event in failures),
+        *([] if failures else [_shortened(context.failure_event.message or "No step failed.")]),
+        *_failed_check_lines(context.instance, run.run_id),
+    ]
 
 
-def failed_check_lines(instance: dg.DagsterInstance, run_id: str) -> list[str]:
+def _failed_check_lines(instance: dg.DagsterInstance, run_id: str) -> list[str]:
     """Return a line for each check of severity ERROR that failed in a run."""
     events = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
     found = [
@@ -96,21 +104,7 @@ def failed_check_lines(instance: dg.DagsterInstance, run_id: str) -> list[str]:
     ]
 
 
-def _send(context: dg.RunStatusSensorContext, webhook: str, text: str) -> dg.SkipReason | None:
-    try:
-        post(webhook, text)
-    except AlertError as error:
-        message = f"Run {context.dagster_run.run_id}: no alert was sent: {error}"
-        context.log.error(message)
-        return dg.SkipReason(message)
-    return None
-
-
-def _link(run: dg.DagsterRun, ui_url: str | None) -> list[str]:
-    return [f"{ui_url}/runs/{run.run_id}"] if ui_url else []
-
-
-def first_error_line(event: dg.DagsterEvent) -> str:
+def _first_error_line(event: dg.DagsterEvent) -> str:
     """Return the first line of the error that made a step fail."""
     failure = event.step_failure_data
     if failure.user_failure_data and failure.user_failure_data.description:

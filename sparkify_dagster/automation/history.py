@@ -36,7 +36,16 @@ from sqlalchemy.engine import Connection, Engine
 _KEPT_FILES = 8  # a run writes to three; a long-lived process meets the files of many runs
 
 
-class QuickRunStorage(SqliteRunStorage):
+class _InHome:
+    """A storage below the folder that the instance file names as `home`."""
+
+    @classmethod
+    def config_type(cls) -> Any:
+        """Return what the instance file has to say."""
+        return {"home": StringSource}
+
+
+class QuickRunStorage(_InHome, SqliteRunStorage):
     """Runs, in `home`/history as Dagster's own storage keeps them."""
 
     def __init__(self, conn_string: str, inst_data: ConfigurableClassData | None = None) -> None:
@@ -44,14 +53,7 @@ class QuickRunStorage(SqliteRunStorage):
         super().__init__(conn_string, inst_data)
 
     @classmethod
-    def config_type(cls) -> Any:
-        """Return what the instance file has to say."""
-        return {"home": StringSource}
-
-    @classmethod
-    def from_config_value(
-        cls, inst_data: ConfigurableClassData | None, config_value: Any
-    ) -> "QuickRunStorage":
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> Any:
         """Return the storage that the instance file names."""
         return cls.from_local(os.path.join(config_value["home"], "history"), inst_data)
 
@@ -67,7 +69,7 @@ class QuickRunStorage(SqliteRunStorage):
         super().dispose()
 
 
-class QuickEventLogStorage(SqliteEventLogStorage):
+class QuickEventLogStorage(_InHome, SqliteEventLogStorage):
     """Events, in `home`/history/runs as Dagster's own storage keeps them: a file a run."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
@@ -77,24 +79,23 @@ class QuickEventLogStorage(SqliteEventLogStorage):
         super().__init__(base_dir, inst_data)
 
     @classmethod
-    def config_type(cls) -> Any:
-        """Return what the instance file has to say."""
-        return {"home": StringSource}
-
-    @classmethod
-    def from_config_value(
-        cls, inst_data: ConfigurableClassData | None, config_value: Any
-    ) -> "QuickEventLogStorage":
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> Any:
         """Return the storage that the instance file names."""
         return cls(os.path.join(config_value["home"], "history", "runs"), inst_data)
 
-    def run_connection(self, run_id: str | None = None) -> AbstractContextManager[Connection]:
+    @contextmanager
+    def run_connection(self, run_id: str | None = None) -> Iterator[Connection]:
         """Lend the kept connection to a run's file."""
-        return self._lend(str(run_id))
+        shard = str(run_id)
+        if shard not in self._made:
+            with super().run_connection(shard):
+                self._made.add(shard)  # the file and its tables were made, if need be
+        with self._turn, self._engine(self.conn_string_for_shard(shard)).begin() as connection:
+            yield connection
 
     def index_connection(self) -> AbstractContextManager[Connection]:
         """Lend the kept connection to the file of all runs."""
-        return self._lend(INDEX_SHARD_NAME)
+        return self.run_connection(INDEX_SHARD_NAME)
 
     def dispose(self) -> None:
         """Close the files, whose logs are then written back into them."""
@@ -109,14 +110,6 @@ class QuickEventLogStorage(SqliteEventLogStorage):
         if len(self._kept) > _KEPT_FILES:
             self._kept.pop(next(iter(self._kept))).dispose()
         return engine
-
-    @contextmanager
-    def _lend(self, shard: str) -> Iterator[Connection]:
-        if shard not in self._made:
-            with super().run_connection(shard):
-                self._made.add(shard)  # the file and its tables were made, if need be
-        with self._turn, self._engine(self.conn_string_for_shard(shard)).begin() as connection:
-            yield connection
 
 
 def _engine(url: str) -> Engine:

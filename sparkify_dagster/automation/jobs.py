@@ -10,11 +10,7 @@ from sparkify_dagster.resources import WarehouseResource
 from sparkify_dagster.settings import Settings
 
 CONFIRMATION = "drop all tables"
-ENDED = [
-    dg.DagsterRunStatus.SUCCESS,
-    dg.DagsterRunStatus.FAILURE,
-    dg.DagsterRunStatus.CANCELED,
-]
+ENDED = [dg.DagsterRunStatus[name] for name in ("SUCCESS", "FAILURE", "CANCELED")]
 
 sparkify_etl = dg.define_asset_job(
     "sparkify_etl",
@@ -30,10 +26,7 @@ sparkify_etl = dg.define_asset_job(
 class ResetConfig(dg.Config):
     """The confirmation that reset_warehouse asks for."""
 
-    confirm: str = Field(
-        default="",
-        description=f"To empty the warehouse, write: {CONFIRMATION}",
-    )
+    confirm: str = Field("", description=f"To empty the warehouse, write: {CONFIRMATION}")
 
 
 @dg.op(
@@ -116,26 +109,22 @@ def prune(
     graph = repository.asset_graph
     assets = graph.get_all_asset_keys()
     jobs = {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")}
-    latest: list[dg.EventLogEntry | None] = [
+    checks = instance.event_log_storage.get_latest_asset_check_execution_by_key(
+        list(graph.asset_check_keys)
+    )
+    latest = [
         *instance.get_latest_materialization_events(list(assets)).values(),
-        *(
-            record.event
-            for record in instance.event_log_storage.get_latest_asset_check_execution_by_key(
-                list(graph.asset_check_keys)
-            ).values()
-        ),
+        *(record.event for record in checks.values()),
     ]
     needed = {event.run_id for event in latest if event}
-    old = [
-        record.dagster_run
-        for record in instance.get_run_records(dg.RunsFilter(statuses=ENDED, updated_before=before))
-    ]
+    ended = dg.RunsFilter(statuses=ENDED, updated_before=before)
+    old = [record.dagster_run for record in instance.get_run_records(ended)]
     # Several code locations may share an instance, and each has runs of single assets.
-    ours = [
+    ours = {
         run.run_id
         for run in old
         if run.job_name in jobs or (run.asset_selection and run.asset_selection <= assets)
-    ]
-    for run_id in set(ours) - needed:
+    }
+    for run_id in ours - needed:
         instance.delete_run(run_id)
-    return len(set(ours) - needed)
+    return len(ours - needed)

@@ -1,5 +1,7 @@
 """The schedules: everything every night, and pruning where it is wanted."""
 
+from typing import Any
+
 import dagster as dg
 
 from sparkify_dagster.automation.jobs import sparkify_etl
@@ -16,14 +18,8 @@ def build_schedules(
     Raises:
         SettingError: SPARKIFY_SCHEDULE_CRON is no cron line.
     """
-    pruning = dg.ScheduleDefinition(
-        name="prune_weekly",
-        job=prune_history,
-        cron_schedule=PRUNING_CRON,
-        execution_timezone=settings.timezone,
-        default_status=_status(settings),
-        description=f"Deletes runs older than {settings.history_days} days.",
-    )
+    old = f"Deletes runs older than {settings.history_days} days."
+    pruning = _schedule(settings, "prune_weekly", prune_history, PRUNING_CRON, old)
     return [build_nightly(settings), *([pruning] if settings.history_days else [])]
 
 
@@ -33,17 +29,9 @@ def build_nightly(settings: Settings) -> dg.ScheduleDefinition:
     Raises:
         SettingError: SPARKIFY_SCHEDULE_CRON is no cron line.
     """
+    text = "Loads what is new or changed, also what a sensor has missed or a failed run left."
     try:
-        return dg.ScheduleDefinition(
-            name="nightly",
-            job=sparkify_etl,
-            cron_schedule=settings.schedule_cron,
-            execution_timezone=settings.timezone,
-            default_status=_status(settings),
-            description=(
-                "Loads what is new or changed, also what a sensor has missed or a failed run left."
-            ),
-        )
+        return _schedule(settings, "nightly", sparkify_etl, settings.schedule_cron, text)
     except dg.DagsterInvalidDefinitionError:
         raise SettingError(
             f"SPARKIFY_SCHEDULE_CRON={settings.schedule_cron!r}: allowed is a cron line of five "
@@ -51,6 +39,14 @@ def build_nightly(settings: Settings) -> dg.ScheduleDefinition:
         ) from None
 
 
-def _status(settings: Settings) -> dg.DefaultScheduleStatus:
-    running, stopped = dg.DefaultScheduleStatus.RUNNING, dg.DefaultScheduleStatus.STOPPED
-    return running if settings.automation else stopped
+def _schedule(
+    settings: Settings, name: str, job: Any, cron: str, text: str
+) -> dg.ScheduleDefinition:
+    return dg.ScheduleDefinition(
+        name=name,
+        job=job,
+        cron_schedule=cron,
+        execution_timezone=settings.timezone,
+        default_status=dg.DefaultScheduleStatus["RUNNING" if settings.automation else "STOPPED"],
+        description=text,
+    )

@@ -7,28 +7,15 @@ for any other, the nightly one makes up.
 """
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import dagster as dg
 
 from sparkify_dagster.automation.jobs import sparkify_etl
+from sparkify_dagster.lake import changes
 from sparkify_dagster.lake.base import LakeError, Page
-from sparkify_dagster.lake.changes import (
-    NO_DAYS_SEEN,
-    CursorError,
-    DaysSeen,
-    SongsSeen,
-    compare_days,
-    day_marks,
-    describe_days,
-    look_through,
-    pack_days,
-    pack_songs,
-    request_key,
-    unpack_days,
-    unpack_songs,
-)
+from sparkify_dagster.lake.changes import NO_DAYS_SEEN, CursorError, DaysSeen, SongsSeen
 from sparkify_dagster.presentation import asset_key
 from sparkify_dagster.resources import LakeResource
 from sparkify_dagster.settings import Settings
@@ -44,75 +31,62 @@ SONGS_PER_TICK = 50_000
 
 def build_lake_sensors(settings: Settings) -> list[dg.SensorDefinition]:
     """Return the two sensors that look at the lake."""
-    log_data = asset_key(settings, "log_data")
+    log_data, status = asset_key(settings, "log_data"), sensor_status(settings)
 
     @dg.sensor(
         job=sparkify_etl,
         minimum_interval_seconds=LOG_INTERVAL,
-        default_status=sensor_status(settings),
+        default_status=status,
         description="Has new, changed and removed day files loaded: one run for all of them.",
     )
     def new_log_files(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult:
-        return look_at_days(context, lake, log_data)
+        return _look_at_days(context, lake, log_data)
 
     @dg.sensor(
         job=sparkify_etl,
         minimum_interval_seconds=SONG_INTERVAL,
-        default_status=sensor_status(settings),
+        default_status=status,
         description=(
             f"Has new, changed and removed song files loaded. Looks through {SONGS_PER_TICK:,} "
             "files at a time, and asks for one run when it has been through all of them."
         ),
     )
     def new_song_files(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult:
-        return look_at_songs(context, lake)
+        return _look_at_songs(context, lake)
 
     return [new_log_files, new_song_files]
 
 
 def sensor_status(settings: Settings) -> dg.DefaultSensorStatus:
     """Return whether sensors start switched on."""
-    running, stopped = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
-    return running if settings.automation else stopped
+    return dg.DefaultSensorStatus["RUNNING" if settings.automation else "STOPPED"]
 
 
-def look_at_days(
+def _look_at_days(
     context: dg.SensorEvaluationContext, lake: LakeResource, log_data: dg.AssetKey
 ) -> dg.SensorResult:
     """Compare all day files with those of the last request.
 
     There are a few thousand at the most, which S3 lists in as many requests.
     """
-    before = _unpacked(context, unpack_days, NO_DAYS_SEEN)
+    before = _unpacked(context, changes.unpack_days, NO_DAYS_SEEN)
     try:
-        marks = day_marks(lake.open().list_events())
+        marks = changes.day_marks(lake.open().list_events())
     except LakeError as error:
         return dg.SensorResult(skip_reason=str(error))
-    changes = compare_days(before.marks, marks)
-    newest = max(marks)
-    if not changes:
-        return dg.SensorResult(
-            skip_reason=(
-                f"No change since the last request: {len(marks)} day files, the newest of {newest}."
-            )
+    news, newest = changes.compare_days(before.marks, marks), max(marks)
+    if not news:
+        reason = (
+            f"No change since the last request: {len(marks)} day files, the newest of {newest}."
         )
+        return dg.SensorResult(skip_reason=reason)
     now = DaysSeen(before.requests + 1, marks)
-    cursor = pack_days(now)
-    return dg.SensorResult(
-        run_requests=[
-            dg.RunRequest(
-                run_key=request_key("log_data", now.requests, cursor),
-                tags={
-                    f"sparkify/days_{what}": describe_days(days) for what, days in changes.items()
-                },
-            )
-        ],
-        cursor=cursor,
-        asset_events=_arrival(before, newest, len(marks), log_data),
-    )
+    tags = {f"sparkify/days_{what}": changes.describe_days(days) for what, days in news.items()}
+    events = _arrival(before, newest, len(marks), log_data)
+    return _request("log_data", now.requests, changes.pack_days(now), tags, events)
 
 
-def look_at_songs(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult:
+def _look_at_songs(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult:
     """Look through the next stretch of the song files; at the end, compare them with last time.
 
     A stretch of names, not a folder a tick: its work is bounded whatever the folders look like,
@@ -121,28 +95,32 @@ def look_at_songs(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg
     The price is time: a lake of a million files is gone through in 20 ticks, 100 minutes, and
     until then a batch that is still arriving is not asked for in pieces.
     """
-    before = _unpacked(context, unpack_songs, SongsSeen())
+    before = _unpacked(context, changes.unpack_songs, SongsSeen())
     try:
         page = lake.open().list_songs_page(before.resume_after, SONGS_PER_TICK)
     except LakeError as error:
         return dg.SensorResult(skip_reason=str(error))
-    now = look_through(before, page)
-    cursor = pack_songs(now)
+    now = changes.look_through(before, page)
+    cursor = changes.pack_songs(now)
     if now.requests == before.requests:
         return dg.SensorResult(skip_reason=_why_no_songs(before, now, page), cursor=cursor)
     assert now.whole is not None
-    return dg.SensorResult(
-        run_requests=[
-            dg.RunRequest(
-                run_key=request_key("song_data", now.requests, cursor),
-                tags={
-                    "sparkify/song_files": str(now.whole.count),
-                    "sparkify/song_files_before": str(before.whole.count if before.whole else 0),
-                },
-            )
-        ],
-        cursor=cursor,
-    )
+    tags = {
+        "sparkify/song_files": str(now.whole.count),
+        "sparkify/song_files_before": str(before.whole.count if before.whole else 0),
+    }
+    return _request("song_data", now.requests, cursor, tags)
+
+
+def _request(
+    source: str,
+    requests: int,
+    cursor: str,
+    tags: dict[str, str],
+    events: Sequence[dg.AssetMaterialization] = (),
+) -> dg.SensorResult:
+    run = dg.RunRequest(run_key=changes.request_key(source, requests, cursor), tags=tags)
+    return dg.SensorResult(run_requests=[run], cursor=cursor, asset_events=events)
 
 
 def _unpacked(
