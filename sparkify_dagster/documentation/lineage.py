@@ -6,7 +6,7 @@ songs.song_id, though titles decide which. A count of rows comes from the key of
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import cast
 
 from sqlglot import exp, parse_one
@@ -37,6 +37,9 @@ _FILLING = ("landing", "copy", "insert", "load")
 _LAKE_FOLDERS = {"staging_events": "log_data", "staging_songs": "song_data"}
 
 
+_TEMPORARY = "temporary"  # as their schema, as the parser wants all tables to be in one
+
+
 @dataclass
 class _Relation:
     """A table or view as the statements so far have filled it."""
@@ -45,24 +48,7 @@ class _Relation:
     rows: Sources = frozenset()  # what tells its rows apart
 
 
-@dataclass
-class _Relations:
-    """Everything that a table's statements may read, by name as written in the SQL."""
-
-    known: dict[str, _Relation] = field(default_factory=dict)
-
-    def of(self, table: exp.Table) -> _Relation:
-        return self.known[f"{table.db}.{table.name}" if table.db else table.name]
-
-    def schema(self) -> dict[str, object]:
-        """Return the columns as the SQL parser wants them, to tell unqualified names apart."""
-        nested: dict[str, dict[str, dict[str, str]]] = {}
-        for name, relation in self.known.items():
-            schema, _, table = name.rpartition(".")
-            nested.setdefault(schema or "temporary", {})[table] = dict.fromkeys(
-                relation.columns, "VARCHAR"
-            )
-        return dict(nested)
+_Relations = dict[str, _Relation]  # everything that a table's statements may read, with its schema
 
 
 def derive_lineage() -> Lineage:
@@ -82,57 +68,52 @@ def derive_lineage() -> Lineage:
 
 def _relations(table: Table) -> _Relations:
     """Return what the statements of a table's file may read before they fill anything."""
-    relations = _Relations()
-    for other in TABLES.values():
-        relations.known[other.qualified_name] = _as_source(other)
-    for statement in _bookkeeping():
-        columns = [column.name for column in read_columns(statement)]
-        relations.known[created_name(statement)] = _Relation(dict.fromkeys(columns, frozenset()))
+    relations = {
+        other.qualified_name: _Relation(
+            {one.name: frozenset({f"{other.name}.{one.name}"}) for one in other.columns},
+            frozenset(f"{other.name}.{name}" for name in other.key),
+        )
+        for other in TABLES.values()
+    }
+    helpers = (helper for other in TABLES.values() for helper in other.helpers)
+    for statement in (*bookkeeping(), *helpers):
+        relations[created_name(statement)] = _empty(one.name for one in read_columns(statement))
     for view in section_names("views"):
-        relations.known[created_name(view)] = _view(view, relations)
+        relations[created_name(view)] = _view(view, relations)
     _apply(read_statement("bookkeeping/pending"), relations)
     return relations
+
+
+def _empty(columns: Iterable[str]) -> _Relation:
+    return _Relation(dict.fromkeys(columns, frozenset()))
 
 
 def _table_lineage(table: Table) -> dict[str, list[str]]:
     relations = _relations(table)
     # What a table reads of itself it has from its own sources.
-    own = relations.known[table.qualified_name] = _Relation(
-        {column.name: frozenset() for column in table.columns}
-    )
+    own = relations[table.qualified_name] = _empty(column.name for column in table.columns)
     for section in filter(None, map(table.section, _FILLING)):
         if section.endswith("/copy"):
             _copy(table, section, relations)
         else:
             for statement in read_statements(section):
                 _apply(statement, relations)
-    if table.is_view:
-        own = _view(table.create, relations)
-    return _sorted(own)
+    return _sorted(_view(table.create, relations) if table.is_view else own)
 
 
 def _sorted(relation: _Relation) -> dict[str, list[str]]:
     return {name: sorted(sources) for name, sources in relation.columns.items()}
 
 
-def _as_source(table: Table) -> _Relation:
-    names = [column.name for column in table.columns]
-    return _Relation(
-        {name: frozenset({f"{table.name}.{name}"}) for name in names},
-        frozenset(f"{table.name}.{name}" for name in table.key),
-    )
-
-
-def _bookkeeping() -> Iterable[str]:
-    yield from bookkeeping()
-    yield from (helper for table in TABLES.values() for helper in table.helpers)
-
-
 def _view(statement: str, relations: _Relations) -> _Relation:
-    text = render(read_statement(statement), defaultdict(int))
-    query = parse_one(text, read="redshift").find(exp.Query)
+    query = _parsed(read_statement(statement)).find(exp.Query)
     assert query is not None
     return _query(query, relations)
+
+
+def _parsed(text: str) -> exp.Expr:
+    # What a run fills in has no part in where columns come from.
+    return parse_one(render(text, defaultdict(int)), read="redshift")
 
 
 def _copy(table: Table, statement: str, relations: _Relations) -> None:
@@ -141,7 +122,7 @@ def _copy(table: Table, statement: str, relations: _Relations) -> None:
     copy = parse_copy(render(read_statement(statement), place))
     keys = copy.columns if copy.json_source == "auto" else (*EVENT_KEYS, STAMP)
     folder = _LAKE_FOLDERS[table.name]
-    landing = relations.known[copy.target]
+    landing = relations[f"{_TEMPORARY}.{copy.target}"]
     for name, key in zip(copy.columns, keys, strict=True):
         landing.columns[name] = frozenset({f"{folder}.{key}"})
     # The loader adds it; no file holds it.
@@ -150,17 +131,14 @@ def _copy(table: Table, statement: str, relations: _Relations) -> None:
 
 def _apply(statement: str, relations: _Relations) -> None:
     """Follow one statement into the relation that it fills."""
-    # What a run fills in has no part in where columns come from.
-    tree = parse_one(render(statement, defaultdict(int)), read="redshift")
-    match tree:
+    match tree := _parsed(statement):
         case exp.Create() if isinstance(tree.expression, exp.Query):
-            name = cast("exp.Table", tree.this).name
-            relations.known[name] = _query(tree.expression, relations)
+            relations[_name(tree.this)] = _query(tree.expression, relations)
         case exp.Create():
-            columns = [column.name for column in tree.find_all(exp.ColumnDef)]
-            relations.known[tree.this.this.name] = _Relation(dict.fromkeys(columns, frozenset()))
+            columns = (column.name for column in tree.find_all(exp.ColumnDef))
+            relations[_name(tree.this.this)] = _empty(columns)
         case exp.Insert():
-            target = relations.of(tree.this.this)
+            target = relations[_name(tree.this.this)]
             filled = _query(tree.expression, relations)
             names = [column.name for column in tree.this.expressions]
             _add(target, zip(names, filled.columns.values(), strict=True))
@@ -178,7 +156,7 @@ def _update(tree: exp.Update, relations: _Relations) -> None:
     query = exp.select(*(exp.alias_(value.copy(), name) for name, value in pairs))
     query.set("from_", source.copy())
     filled = _query(query, relations)
-    _add(relations.of(tree.this), filled.columns.items())
+    _add(relations[_name(tree.this)], filled.columns.items())
 
 
 def _add(target: _Relation, filled: Iterable[tuple[str, Sources]]) -> None:
@@ -187,24 +165,22 @@ def _add(target: _Relation, filled: Iterable[tuple[str, Sources]]) -> None:
 
 
 def _query(query: exp.Query, relations: _Relations) -> _Relation:
-    qualified = qualify(
-        _with_temporary_schema(query),
-        schema=relations.schema(),
-        dialect="redshift",
-        quote_identifiers=False,
-    )
+    placed = query.copy()
+    for table in placed.find_all(exp.Table):
+        table.set("db", exp.to_identifier(table.db or _TEMPORARY))
+    # The columns, to tell unqualified names apart.
+    schema: dict[str, dict[str, dict[str, str]]] = defaultdict(dict)
+    for name, relation in relations.items():
+        schema_name, table_name = name.split(".")
+        schema[schema_name][table_name] = dict.fromkeys(relation.columns, "VARCHAR")
+    qualified = qualify(placed, schema=dict(schema), dialect="redshift", quote_identifiers=False)
     scope = build_scope(qualified)
     assert scope is not None
     return _scope(scope, relations)
 
 
-def _with_temporary_schema(query: exp.Query) -> exp.Query:
-    """Return a copy with temporary tables in a schema too, as the parser wants all to be."""
-    copied = query.copy()
-    for table in copied.find_all(exp.Table):
-        if not table.db:
-            table.set("db", exp.to_identifier("temporary"))
-    return copied
+def _name(table: exp.Table) -> str:
+    return f"{table.db or _TEMPORARY}.{table.name}"
 
 
 def _scope(scope: Scope, relations: _Relations) -> _Relation:
@@ -215,7 +191,7 @@ def _scope(scope: Scope, relations: _Relations) -> _Relation:
             first.rows |= other.rows
         return first
     sources = {
-        name: _scope(source, relations) if isinstance(source, Scope) else _table(source, relations)
+        name: _scope(source, relations) if isinstance(source, Scope) else relations[_name(source)]
         for name, source in scope.sources.items()
     }
     rows: Sources = frozenset().union(*(source.rows for source in sources.values()))
@@ -242,10 +218,4 @@ def _looked_at(scope: Scope, relations: _Relations) -> Iterable[Sources]:
     for part in scope.traverse():
         for column in part.columns:
             if isinstance(source := part.sources.get(column.table), exp.Table):
-                yield _table(source, relations).columns[column.name]
-
-
-def _table(table: exp.Table, relations: _Relations) -> _Relation:
-    if table.db == "temporary":
-        return relations.known[table.name]
-    return relations.of(table)
+                yield relations[_name(source)].columns[column.name]
