@@ -1,15 +1,15 @@
 """What a failed check is about: the first rows or keys, and the query that finds them."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from sparkify_dagster.loading.ledger import EVERY_DAY, Span
 from sparkify_dagster.table import Check, Table
 from sparkify_dagster.tables import TABLES
 from sparkify_dagster.warehouse.base import Row, Session, WarehouseError
-from sparkify_dagster.warehouse.statements import read_statement
+from sparkify_dagster.warehouse.statements import Keyword, read_statement, render
 
-SHOWN_ROWS = 10
-_LIMIT = f"\nLIMIT {SHOWN_ROWS}"
+_LIMIT = "\nLIMIT 10"
 
 
 @dataclass(frozen=True)
@@ -44,58 +44,44 @@ def find(session: Session, table: Table, check: Check) -> Findings:
     A section `check_<name>` of the table's file finds it; for keys and references, what the facts
     about the table say is enough.
     """
-    if section := table.section(f"check_{check.name}"):
-        found = session.query(section)
-        query = read_statement(section).removesuffix(_LIMIT)
-        rows = tuple(tuple(row.values()) for row in found)
-        return Findings(query, tuple(found[0]) if found else (), rows)
-    columns, query = _generic(table, check)
-    if not columns:
+    section, places = _finder(table, check)
+    if not section:
         return Findings(read_statement(f"{table.file}/check"))
-    return Findings(query, columns, tuple(session.run(query + _LIMIT)))
+    found = session.query(section, **places)
+    query = render(read_statement(section), places).removesuffix(_LIMIT)
+    rows = tuple(tuple(row.values()) for row in found)
+    return Findings(query, tuple(found[0]) if found else (), rows)
+
+
+def _finder(table: Table, check: Check) -> tuple[str | None, dict[str, Any]]:
+    """Return the section that finds what a check is about, and what is filled in; None: no one."""
+    if section := table.section(f"check_{check.name}"):
+        return section, {}
+    joins = {f"{column}_in_{other}": (column, TABLES[other]) for column, other in table.joins}
+    names = {"keys": ", ".join(table.key), "relation": table.qualified_name}
+    section = None
+    if check.name in ("unique_key", "key_not_null"):
+        section = f"findings/{check.name}"
+        names["columns"] = ", ".join(column.name for column in table.columns)
+    elif check.name in joins:
+        column, other = joins[check.name]
+        section = "findings/reference"
+        names |= {"reference": column, "other": other.qualified_name, "other_key": other.key[0]}
+    return section, {place: Keyword(name) for place, name in names.items()}
 
 
 def remedy(table: Table, check: Check) -> str:
     """Return what to do about a failed check."""
-    if table.group == "staging" or check.name.endswith("_domain"):
-        return (
-            "The files have it so: correct them at the source and run again; if it is right, "
-            f"allow it in sql/{table.file}.sql. If rows were changed by hand: {_rebuild(table)}."
-        )
-    return (
-        f"Build the table anew: {_rebuild(table)}. If it fails again, the load in "
-        f"sql/{table.file}.sql is at fault."
-    )
-
-
-def _rebuild(table: Table) -> str:
-    return (
+    rebuild = (
         f"`sparkify run --rebuild {table.name}`, or full_refresh: true in the config of "
         f"{table.name}"
     )
-
-
-def _generic(table: Table, check: Check) -> tuple[tuple[str, ...], str]:
-    """Return the columns and the query for a check of a key or a reference."""
-    name, keys = table.qualified_name, ", ".join(table.key)
-    if check.name == "unique_key":
-        query = (
-            f"SELECT {keys}, COUNT(*) AS copies\nFROM {name}\nGROUP BY {keys}\n"
-            f"HAVING COUNT(*) > 1\nORDER BY {keys}"
+    if table.group == "staging" or check.name.endswith("_domain"):
+        return (
+            "The files have it so: correct them at the source and run again; if it is right, "
+            f"allow it in sql/{table.file}.sql. If rows were changed by hand: {rebuild}."
         )
-        return (*table.key, "copies"), query
-    if check.name == "key_not_null":
-        columns = tuple(column.name for column in table.columns)
-        query = f"SELECT {', '.join(columns)}\nFROM {name}\nWHERE {keys} IS NULL"
-        return columns, query
-    for column, other in table.joins:
-        if check.name == f"{column}_in_{other}":
-            target, key = TABLES[other], TABLES[other].key[0]
-            query = (
-                f"SELECT {keys}, {column}\nFROM {name}\nWHERE {column} IS NOT NULL\n"  # noqa: S608
-                f"    AND {column} NOT IN (SELECT {key} FROM {target.qualified_name} "
-                f"WHERE {key} IS NOT NULL)\n"
-                f"ORDER BY {keys}"
-            )
-            return (*table.key, column), query
-    return (), ""
+    return (
+        f"Build the table anew: {rebuild}. If it fails again, the load in "
+        f"sql/{table.file}.sql is at fault."
+    )
