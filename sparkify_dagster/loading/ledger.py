@@ -67,6 +67,12 @@ class Ledger:
         """
         return self.entries[table.qualified_name]
 
+    def define(self, name: str, text: str | None = None, version: str | None = None) -> None:
+        """Note what a table or view now is; without a version its next load is a full one."""
+        old = self.entries.get(name, Entry("", None, 0, 0))
+        text = old.definition if text is None else text
+        self.entries[name] = replace(old, definition=text, version=version, row_count=None)
+
     def is_behind(self, table: Table, sources: Sequence[Table]) -> bool:
         """Tell whether a source has changed since the table's latest load."""
         return any(self.of(source).load_id > self.of(table).load_id for source in sources)
@@ -113,43 +119,37 @@ def record_load(
 
     `rules` are what decides its rows besides the SQL.
     """
-    version = read_version(table, rules)
-    load_id = ledger.next_id
+    name, old, load_id = table.qualified_name, ledger.of(table), ledger.next_id
     taken_in = load_id - 1
     if not is_full:
         # A reader that was never loaded starts afresh.
         loads = (ledger.of(reader).load_id for reader in readers(table.name))
         taken_in = min((number for number in loads if number), default=taken_in)
-    name = table.qualified_name
-    if old := [key for key in ledger.changes if key[0] == name and key[1] <= taken_in]:
+    if gone := [key for key in ledger.changes if key[0] == name and key[1] <= taken_in]:
         session.execute("bookkeeping/forget_changes", table_name=table.name, taken_in=taken_in)
-        for one in old:
-            del ledger.changes[one]
-    full_load_id = load_id if is_full else ledger.of(table).full_load_id
+        for key in gone:
+            del ledger.changes[key]
+    now = {
+        "version": read_version(table, rules),
+        "load_id": load_id,
+        "full_load_id": load_id if is_full else old.full_load_id,
+    }
     statements = None
-    if version != ledger.of(table).version:
+    if now["version"] != old.version:
         texts = [*decisive_statements(table), *[rules] * bool(rules)]
         statements = json.dumps(texts, ensure_ascii=False)
     session.execute(
         "bookkeeping/record_load",
         table_name=name,
-        version=version,
-        load_id=load_id,
-        full_load_id=full_load_id,
         run_id=run_id,
         loaded_at=utc_now(),
         row_count=Keyword(counting(table)),
         statements=statements,
+        **now,
     )
-    ledger.entries[name] = replace(
-        ledger.of(table),
-        version=version,
-        load_id=load_id,
-        full_load_id=full_load_id,
-        row_count=None,
-    )
-    for key in [key for key in session.kept if key[1] == table.name]:
-        del session.kept[key]
+    ledger.entries[name] = replace(old, row_count=None, **now)  # type: ignore[arg-type]
+    for kept in [kept for kept in session.kept if kept[1] == table.name]:
+        del session.kept[kept]
     if not is_full and table.section("changes"):
         session.kept.pop(LEDGER, None)  # which days the load changed is not known here
     return load_id

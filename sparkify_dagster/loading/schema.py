@@ -73,10 +73,10 @@ def prepare(session: Session) -> Ledger:
         ]
         migrated |= any(made)
         if any(made) and table.qualified_name in ledger.entries:
-            _build_anew(ledger, table)
+            ledger.define(table.qualified_name)
     if not looked:
         for table in _changed_by_hand(session, ledger, before):
-            _build_anew(ledger, table)
+            ledger.define(table.qualified_name)
     _prepare_views(session, ledger, existing, replace=migrated)
     defined = {n: entry for n, entry in ledger.entries.items() if entry != entries.get(n)}
     if defined:
@@ -158,11 +158,6 @@ def _changed_by_hand(session: Session, ledger: Ledger, existing: set[str]) -> It
             yield table
 
 
-def _build_anew(ledger: Ledger, table: Table) -> None:
-    """Let the next load of a table be a full one, as one of its tables is new or has changed."""
-    _define(ledger, table.qualified_name, ledger.of(table).definition, version=None)
-
-
 def _bring_over(session: Session, existing: dict[str, str]) -> None:
     """Take over a warehouse of an older version: its rows stay until each table is built anew."""
     _log.warning(
@@ -207,7 +202,7 @@ def _prepare_table(
             _log.warning("%s was dropped by hand; it is built anew.", name)
         session.execute(statement)
     existing[name] = _TABLE
-    _define(ledger, name, wanted, version=None)
+    ledger.define(name, wanted)
     return True
 
 
@@ -215,24 +210,18 @@ def _prepare_views(
     session: Session, ledger: Ledger, existing: dict[str, str], replace: bool
 ) -> None:
     """Make all views anew where one is missing or has changed, as one may read another."""
-    wanted = {view: _view_definition(view) for view in views()}
-    if not replace and all(
-        created_name(view) in existing
-        and created_name(view) in ledger.entries
-        and ledger.entries[created_name(view)].definition == text
-        for view, text in wanted.items()
-    ):
+    wanted = {created_name(view): _view_definition(view) for view in views()}
+    there = {n: entry.definition for n, entry in ledger.entries.items() if n in existing}
+    if not replace and wanted.items() <= there.items():
         return
-    for view in reversed(views()):
-        name = created_name(view)
+    for name in reversed(wanted):
         if name in existing:
-            kind = "VIEW" if existing[name] == "VIEW" else "TABLE"
-            session.run(f"DROP {kind} {name}")
-    for view, text in wanted.items():
+            session.run(f"DROP {'VIEW' if existing[name] == 'VIEW' else 'TABLE'} {name}")
+    for view, (name, text) in zip(views(), wanted.items(), strict=True):
         session.execute(view)
-        existing[created_name(view)] = "VIEW"
-        entry = ledger.entries.get(created_name(view))
-        _define(ledger, created_name(view), text, entry.version if entry else None)
+        existing[name] = "VIEW"
+        entry = ledger.entries.get(name)
+        ledger.define(name, text, entry.version if entry else None)
 
 
 def _view_definition(view: str) -> str:
@@ -240,12 +229,6 @@ def _view_definition(view: str) -> str:
     columns = tuple(column for column in read_columns(view) if column.type)
     of_sql = hashlib.sha256(read_statement(view).encode()).hexdigest()
     return f"{definition(columns)}{HASH}{of_sql}"
-
-
-def _define(ledger: Ledger, name: str, text: str, version: str | None) -> None:
-    """Note what a table or view now is; without a version its next load is a full one."""
-    old = ledger.entries.get(name, Entry(text, None, 0, 0))
-    ledger.entries[name] = Entry(text, version, old.load_id, old.full_load_id)
 
 
 def new_columns(statement: str, entry: Entry) -> tuple[Column, ...]:
