@@ -53,10 +53,16 @@ def what_became(listed: Iterable[SourceFile], known: Known) -> dict[dt.date, Day
         if old.day:
             in_warehouse[old.day].add((name, old.size, old.version))
             rows[old.day] += old.rows
-    return {
-        day: Day(_state(in_lake.get(day), in_warehouse.get(day)), rows.get(day, 0))
-        for day in sorted(in_lake.keys() | in_warehouse.keys())
-    }
+
+    def state(day: dt.date) -> str:
+        if day not in in_lake:
+            return GONE
+        if day not in in_warehouse:
+            return NEW
+        return LOADED if in_lake[day] == in_warehouse[day] else CHANGED
+
+    days = sorted(in_lake.keys() | in_warehouse.keys())
+    return {day: Day(state(day), rows.get(day, 0)) for day in days}
 
 
 def newest_day(days: Mapping[dt.date, Day]) -> dt.date:
@@ -102,13 +108,3 @@ def _tolerance(history: list[int], usual: float) -> float:
     deviation = median(abs(count - usual) for count in history)
     # The root: what counts of few events scatter by chance.
     return max(_TOLERANCE * deviation, usual / 2, 4 * math.sqrt(max(usual, 1)))
-
-
-def _state(
-    in_lake: set[tuple[str, int, str]] | None, in_warehouse: set[tuple[str, int, str]] | None
-) -> str:
-    if in_lake is None:
-        return GONE
-    if in_warehouse is None:
-        return NEW
-    return LOADED if in_lake == in_warehouse else CHANGED

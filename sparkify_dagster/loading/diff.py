@@ -18,6 +18,7 @@ from sparkify_dagster.warehouse.statements import Keyword
 
 SPAN_ROWS = 1_000_000  # of both sides, compared at a time
 _NUMBERS = ("SMALLINT", "INTEGER", "BIGINT", "DOUBLE PRECISION")
+_MOMENTS = {"TIMESTAMP NOT NULL", "DATE NOT NULL"}
 _NO_COLUMNS = re.compile(r"[0-9a-f]{64}|")
 
 Columns = dict[str, str]  # types by name, in order
@@ -61,15 +62,12 @@ def compare(session: Session, left: str, right: str) -> list[Difference]:
     found = []
     for name in sorted({*before, *after}, key=lambda n: (known.index(n) if n in known else 99, n)):
         if name not in before or name not in after:
-            word = "second" if name in after else "first"
-            columns = frozenset({**before, **after}[name])
-            found.append(Difference(name, [f"only the {word} side has it"], columns))
+            only = [f"only the {'second' if name in after else 'first'} side has it"]
+            found.append(Difference(name, only, frozenset({**before, **after}[name])))
             continue
         # One side may not say it: a view that an older version made.
         sides = before[name] or after[name], after[name] or before[name]
-        difference = Difference(
-            name, _schema_changes(*sides), frozenset(sides[0]) | frozenset(sides[1])
-        )
+        difference = Difference(name, _schema_changes(*sides), frozenset().union(*sides))
         is_shared = name in stored and kinds.get(name) == "VIEW" and "production." in (left, right)
         if not is_shared:
             _compare_rows(session, difference, *sides, left + name, right + name)
@@ -124,7 +122,7 @@ def _compare_rows(
     sides = {"left_side": Keyword(left), "right_side": Keyword(right)}
     places = {"columns": _listed(columns), "keys": _listed(keys)}
     session.execute("diff/begin", **places, **sides)
-    span = next((c for c in columns if _is_moment(before[c]) and _is_moment(after[c])), None)
+    span = next((c for c in columns if {before[c], after[c]} <= _MOMENTS), None)
     for within in _spans(session, span, left, right):
         session.execute("diff/find_differences", within=Keyword(within), **places, **sides)
     session.execute("diff/pair", selected=_listed([*keys, *map(_both, values)]), **places)
@@ -149,26 +147,18 @@ def _compare_rows(
         session.run(f"DROP TABLE {temporary}")
 
 
-def _is_moment(kind: str) -> bool:
-    return kind in ("TIMESTAMP NOT NULL", "DATE NOT NULL")
-
-
 def _spans(session: Session, column: str | None, left: str, right: str) -> Iterator[str]:
     """Yield conditions that part the rows of both sides, so that equal rows stay together."""
     if column is None:
         yield "1 = 1"
         return
-    ends: list[Any] = []
-    count = 0
-    for side in (left, right):
-        (found,) = session.run(f"SELECT MIN({column}), MAX({column}), COUNT(*) FROM {side}")  # noqa: S608
-        ends += [end for end in found[:2] if end is not None]
-        count += int(found[2])
-    parts = 1 + count // SPAN_ROWS
-    cuts = set()
-    if ends:
-        first, last = min(ends), max(ends)
-        cuts = {first + (last - first) * part / parts for part in range(1, parts)}
+    rows = [
+        session.run(f"SELECT MIN({column}), MAX({column}), COUNT(*) FROM {side}")[0]  # noqa: S608
+        for side in (left, right)
+    ]
+    ends = [end for row in rows for end in row[:2] if end is not None]
+    parts = 1 + sum(int(row[2]) for row in rows) // SPAN_ROWS if ends else 1
+    cuts = {min(ends) + (max(ends) - min(ends)) * part / parts for part in range(1, parts)}
     bounds = [None, *sorted(cuts), None]
     for start, end in pairwise(bounds):
         conditions = [

@@ -11,7 +11,7 @@ from sparkify_dagster.loading.plan import Order
 from sparkify_dagster.loading.refresh import refresh
 from sparkify_dagster.loading.rejects import skipping
 from sparkify_dagster.loading.schema import prepare, refuse_older
-from sparkify_dagster.loading.sharing import first_day, relations, share, take_over
+from sparkify_dagster.loading.sharing import relations, share, take_over
 from sparkify_dagster.loading.staging import load_files
 from sparkify_dagster.tables import STAGING_EVENTS, TABLES
 from sparkify_dagster.warehouse.base import Session, Warehouse, WarehouseError
@@ -66,12 +66,8 @@ def describe(session: Session) -> Environment:
     """Return what there is to know of the session's environment."""
     (row,) = session.query("environments/describe")
     found = relations(session)
-    own = (
-        name
-        for name, table in TABLES.items()
-        if any(found.get(stored) != "VIEW" for stored in table.stored)
-    )
-    return Environment(row["created_at"], first_day(session), tuple(own))
+    own = (n for n, table in TABLES.items() if any(found.get(t) != "VIEW" for t in table.stored))
+    return Environment(row["created_at"], row["first_day"], tuple(own))
 
 
 def load_all(

@@ -2,14 +2,7 @@
 
 from dataclasses import dataclass
 
-from sparkify_dagster.loading.ledger import (
-    EVERY_DAY,
-    STORED,
-    Ledger,
-    Span,
-    counting,
-    record_load,
-)
+from sparkify_dagster.loading.ledger import EVERY_DAY, STORED, Ledger, Span, counting, record_load
 from sparkify_dagster.loading.schema import prepare
 from sparkify_dagster.loading.sharing import take_over
 from sparkify_dagster.loading.version import read_version

@@ -5,7 +5,7 @@ empty a warehouse. Here is decided what is too much to happen unasked; nothing i
 """
 
 import datetime as dt
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sparkify_dagster.lake.changes import describe_days
@@ -53,13 +53,17 @@ class Removal:
     shrunk: tuple[tuple[Unit, int], ...] = ()  # with fewer rows now, by name: how many are lost
 
     @property
+    def is_of_days(self) -> bool:
+        """Tell whether it is of days; else it is of song files."""
+        return any(unit.day for unit in (*self.gone, *(unit for unit, _ in self.shrunk)))
+
+    @property
     def rows_lost(self) -> int:
         """Return the number of rows of what has gone, and of those missing from what shrank."""
         return sum(unit.rows for unit in self.gone) + sum(lost for _, lost in self.shrunk)
 
 
-def units(known: Known) -> dict[Hashable, Unit]:
-    """Return the files of a table by what is loaded as a whole: days, else the files."""
+def _units(known: Known) -> dict[Hashable, Unit]:
     found: dict[Hashable, Unit] = {}
     for name, file in known.items():
         first = found.get(file.day or name, Unit(name, 0, file.day))
@@ -75,13 +79,10 @@ def planned_removal(
     `rows` are those of the days or files that it read; before they are read, of those gone only.
     """
     read = {file.day or file.name for file in plan.read}
-    after: dict[Hashable, int | None] = {}
-    for key in {day or name for name, day in plan.replaced.items()}:
-        if key not in read:
-            after[key] = None
-        elif rows is not None:
-            after[key] = rows.get(key, 0)
-    return measure(units(known), after)
+    replaced = {day or name for name, day in plan.replaced.items()}
+    after: dict[Hashable, int | None] = dict.fromkeys(replaced - read)
+    after |= {key: rows.get(key, 0) for key in replaced & read} if rows is not None else {}
+    return measure(_units(known), after)
 
 
 def measure(before: Mapping[Hashable, Unit], after: Mapping[Hashable, int | None]) -> Removal:
@@ -90,17 +91,13 @@ def measure(before: Mapping[Hashable, Unit], after: Mapping[Hashable, int | None
     `before` has all units of the table, `after` the rows of those that the load read again, and
     None for those without a file.
     """
-    gone = (unit for key, unit in before.items() if key in after and after[key] is None)
-    shrunk = (
-        (unit, unit.rows - rows)
-        for key, unit in before.items()
-        if (rows := after.get(key)) is not None and rows < unit.rows
-    )
+    left = [(before[key], rows) for key, rows in after.items() if key in before]
+    left.sort(key=lambda one: one[0].name)
     return Removal(
         len(before),
         sum(unit.rows for unit in before.values()),
-        tuple(sorted(gone, key=lambda unit: unit.name)),
-        tuple(sorted(shrunk, key=lambda one: one[0].name)),
+        tuple(unit for unit, rows in left if rows is None),
+        tuple((one, one.rows - n) for one, n in left if n is not None and n < one.rows),
     )
 
 
@@ -129,8 +126,8 @@ def refuse_removal(table: str, removal: Removal, percent: int) -> None:
     if percent < EVERYTHING and exceeds(removal, percent):
         raise RemovalRefused(
             f"{table}: this run would take out {len(removal.gone):,} of {removal.files:,} "
-            f"{_kind(removal)} and {removal.rows_lost:,} of {removal.rows:,} rows, which is more "
-            f"than may go unasked ({percent} %, SPARKIFY_REMOVAL_LIMIT_PERCENT); nothing was "
+            f"{'days' if removal.is_of_days else 'files'} and {removal.rows_lost:,} of "
+            f"{removal.rows:,} rows, which is more than may go unasked ({percent} %, SPARKIFY_REMOVAL_LIMIT_PERCENT); nothing was "
             f"changed. {describe(removal)} If that is meant, confirm it with {CONFIRMATION}."
         )
 
@@ -170,25 +167,15 @@ def _shrank_too_far(unit: Unit, lost: int, percent: int) -> bool:
     return lost == unit.rows or lost > max(_FEW_ROWS * (percent > 0), unit.rows * percent / 100)
 
 
-def _kind(removal: Removal) -> str:
-    units = [*removal.gone, *(unit for unit, _ in removal.shrunk)]
-    return "days" if any(unit.day for unit in units) else "files"
-
-
 def describe(removal: Removal) -> str:
     """Return what has gone in words; empty where nothing has."""
-    parts = []
-    if removal.gone:
-        parts.append(f"Gone: {_named(removal.gone)}.")
-    if removal.shrunk:
-        most = sorted(removal.shrunk, key=lambda one: -one[1])
-        parts.append(f"With fewer rows: {_named(unit for unit, _ in most)}.")
-    return " ".join(parts)
+    most = [unit for unit, _ in sorted(removal.shrunk, key=lambda one: -one[1])]
+    said = {"Gone": removal.gone, "With fewer rows": most}
+    return " ".join(f"{what}: {_named(units)}." for what, units in said.items() if units)
 
 
-def _named(units: Iterable[Unit]) -> str:
-    found = list(units)
-    names = ", ".join(printable(unit.name) for unit in found[:_SHOWN_NAMES])
-    left_out = f" and {len(found) - _SHOWN_NAMES:,} more" if len(found) > _SHOWN_NAMES else ""
-    days = [unit.day for unit in found if unit.day]
+def _named(units: Sequence[Unit]) -> str:
+    names = ", ".join(printable(unit.name) for unit in units[:_SHOWN_NAMES])
+    left_out = f" and {len(units) - _SHOWN_NAMES:,} more" if len(units) > _SHOWN_NAMES else ""
+    days = [unit.day for unit in units if unit.day]
     return (f"{describe_days(days)} (" if days else "") + names + left_out + ")" * bool(days)

@@ -38,8 +38,7 @@ def list_events(session: Session, lake: Lake) -> list[SourceFile]:
 def first_day(session: Session) -> dt.date | None:
     """Return the first day whose events an environment loads; None: it loads all."""
     (row,) = session.query("environments/describe")
-    found: dt.date | None = row["first_day"]
-    return found
+    return row["first_day"]  # type: ignore[no-any-return]
 
 
 def share(session: Session) -> None:

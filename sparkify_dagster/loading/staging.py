@@ -89,13 +89,13 @@ def load_files(
         RemovalRefused: more would be taken out than may, or the lake is another one.
     """
     table, lake, is_events = order.table, order.lake, order.table is STAGING_EVENTS
+    if is_events and listed is None:
+        listed = list_events(session, lake)
     ledger, rules = prepare(session), rules_of(table, lake)
     is_outdated = ledger.of(table).version != read_version(table, rules)
     read_again = order.full_refresh or is_outdated
     prefix = LOG_PREFIX if is_events else SONG_PREFIX
-    if is_events:
-        listed = listed or list_events(session, lake)
-    else:
+    if listed is None:
         bad = bad_still(session, table, order.refused, order.max_errors)
         may_be_same = bad is not None and not read_again
         listed = _list_changed(session, lake, table) if may_be_same else lake.list_songs()
