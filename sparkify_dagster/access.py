@@ -7,6 +7,7 @@ access), ALTER DEFAULT PRIVILEGES, CREATE and ATTACH MASKING POLICY.
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from sparkify_dagster.loading.schema import bookkeeping
@@ -78,10 +79,8 @@ def apply_roles(
 
 def new_warehouse() -> State:
     """Return the state of a warehouse that has its tables and no roles yet."""
-    schema = f"{USERS.schema}."
-    return State(
-        tables=tuple(sorted(p.removeprefix(schema) for p in _relations() if p.startswith(schema)))
-    )
+    places = sorted(relation.split(".") for relation in _relations())
+    return State(tables=tuple(name for schema, name in places if schema == USERS.schema))
 
 
 def _relations() -> set[str]:
@@ -93,34 +92,26 @@ def _relations() -> set[str]:
 def read_state(session: Session) -> State:
     """Return what of the roles is there already; needs a superuser, others see too little."""
 
-    def column(name: str, key: str) -> list[str]:
-        return [str(row[key]) for row in session.query(f"access/state_{name}")]
+    def rows(name: str) -> list[tuple[str, ...]]:
+        return [tuple(map(str, row.values())) for row in session.query(f"access/state_{name}")]
 
-    ours: set[str] = set()
-    masks_others = False
-    for row in session.query("access/state_masked"):
-        place = (row["schema_name"], row["table_name"], row["grantee"])
-        if place == (USERS.schema, USERS.name, ANALYST):
-            ours |= set(re.findall(r"\w+", str(row["output_columns"])))
-        else:
-            masks_others = True
+    def column(name: str) -> list[str]:
+        return [value for (value,) in rows(name)]
+
+    own = (USERS.schema, USERS.name, ANALYST)
+    masked = [(tuple(place), columns) for *place, columns in rows("masked")]
+    ours = (re.findall(r"\w+", columns) for place, columns in masked if place == own)
+    owned = map(".".join, rows("owned"))
     return State(
-        user=column("user", "user_name")[0],
-        roles=frozenset(column("roles", "role_name")),
-        members=frozenset(
-            (str(row["user_name"]), str(row["role_name"]))
-            for row in session.query("access/state_members")
-        ),
-        tables=tuple(column("tables", "table_name")),
-        has_policy=bool(column("policies", "policy_name")),
-        masked=frozenset(ours),
-        masks_others=masks_others,
-        future_readers=frozenset(column("future_readers", "owner_name")),
-        owned=tuple(
-            name
-            for row in session.query("access/state_owned")
-            if (name := f"{row['schema_name']}.{row['relation_name']}") in _relations()
-        ),
+        user=column("user")[0],
+        roles=frozenset(column("roles")),
+        members=frozenset((user, role) for user, role in rows("members")),
+        tables=tuple(column("tables")),
+        has_policy=bool(rows("policies")),
+        masked=frozenset(chain.from_iterable(ours)),
+        masks_others=any(place != own for place, _ in masked),
+        future_readers=frozenset(column("future_readers")),
+        owned=tuple(name for name in owned if name in _relations()),
     )
 
 

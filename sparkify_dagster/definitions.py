@@ -6,11 +6,7 @@ from sparkify_dagster.assets.lake import build_lake_assets
 from sparkify_dagster.assets.staging import build_staging_events, build_staging_songs
 from sparkify_dagster.assets.tables import build_report, build_table_asset
 from sparkify_dagster.automation.alerts import alert_sensors
-from sparkify_dagster.automation.jobs import (
-    build_prune_history,
-    reset_warehouse,
-    sparkify_etl,
-)
+from sparkify_dagster.automation.jobs import build_prune_history, reset_warehouse, sparkify_etl
 from sparkify_dagster.automation.retries import build_retry_sensor
 from sparkify_dagster.automation.schedules import build_schedules
 from sparkify_dagster.automation.sensors import build_lake_sensors
@@ -26,20 +22,16 @@ def build_defs(settings: Settings) -> dg.Definitions:
     Raises:
         SettingError: SPARKIFY_SCHEDULE_CRON is no cron line.
     """
-    prune_history = build_prune_history(settings)
+    prune_history, tables = build_prune_history(settings), TABLES.values()
     return dg.Definitions(
         assets=[
             *build_lake_assets(settings),
             build_staging_events(settings),
             build_staging_songs(settings),
-            *(
-                build_table_asset(table, settings)
-                for table in TABLES.values()
-                if table.group != "staging"
-            ),
+            *(build_table_asset(table, settings) for table in tables if table.group != "staging"),
             build_report(settings),
         ],
-        asset_checks=[build_checks(table, settings) for table in TABLES.values()],
+        asset_checks=[build_checks(table, settings) for table in tables],
         jobs=[sparkify_etl, reset_warehouse, prune_history],
         sensors=[
             *build_lake_sensors(settings),

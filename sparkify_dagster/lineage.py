@@ -27,30 +27,30 @@ def made_with(columns: Iterable[str]) -> list[str]:
     The numbers of checks and of the report count as columns of `table/check`, `table/report`.
     """
     readers = defaultdict(list)
-    for table, found in read_lineage().items():
-        for column, sources in found.items():
-            for source in sources:
-                readers[source].append(f"{table}.{column}")
+    for column, sources in _sources().items():
+        for source in sources:
+            readers[source].append(column)
     return _reach(columns, readers)
 
 
 def made_from(columns: Iterable[str]) -> list[str]:
     """Return all columns that columns are made from, directly or not, back to the lake's keys."""
-    sources = {
-        f"{table}.{column}": found
-        for table, columns_of in read_lineage().items()
-        for column, found in columns_of.items()
+    return _reach(columns, _sources())
+
+
+def _sources() -> dict[str, list[str]]:
+    return {
+        f"{table}.{column}": sources
+        for table, columns in read_lineage().items()
+        for column, sources in columns.items()
     }
-    return _reach(columns, sources)
 
 
 def _reach(columns: Iterable[str], edges: Mapping[str, list[str]]) -> list[str]:
-    started = list(columns)
-    found = dict.fromkeys(started)
-    waiting = [*started]
-    while waiting:
-        for other in edges.get(waiting.pop(0), ()):
-            if other not in found:
-                found[other] = None
-                waiting.append(other)
-    return list(found)[len(set(started)) :]
+    found = dict.fromkeys(columns)
+    started, waiting = len(found), [*found]
+    for column in waiting:  # which grows meanwhile
+        new = [other for other in dict.fromkeys(edges.get(column, ())) if other not in found]
+        found |= dict.fromkeys(new)
+        waiting += new
+    return list(found)[started:]

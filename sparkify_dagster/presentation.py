@@ -1,5 +1,6 @@
 """How assets are named, and how failures and personal data are shown, everywhere in Dagster."""
 
+from operator import attrgetter
 from typing import Any
 
 import dagster as dg
@@ -31,19 +32,12 @@ def failure(
     """
     if error.transient:
         context.instance.add_run_tags(context.run.run_id, {TRANSIENT_TAG: "true"})
-    metadata = {"bad_lines": bad_lines_table(error)} if isinstance(error, LoadError) else None
+    metadata = None
+    if isinstance(error, LoadError):
+        columns = ("file", "line", "column", "reason", "value")
+        table = markdown_table(columns, map(attrgetter(*columns), error.bad_lines))
+        metadata = {"bad_lines": dg.MetadataValue.md(f"{table}\n\n{error.count} in all")}
     return dg.Failure(str(error), metadata=metadata, allow_retries=False)
-
-
-def bad_lines_table(error: LoadError) -> dg.MetadataValue:
-    """Return the first bad lines of a failed load as a table for the UI."""
-    rows = [
-        (line.file, line.line, line.column, line.reason, line.value) for line in error.bad_lines
-    ]
-    return dg.MetadataValue.md(
-        markdown_table(("file", "line", "column", "reason", "value"), rows)
-        + f"\n\n{error.count} in all"
-    )
 
 
 def shown(column: str, value: Any) -> Any:

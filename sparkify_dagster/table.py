@@ -3,7 +3,7 @@
 import datetime as dt
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from sparkify_dagster.warehouse.columns import Column, created_name, is_view, read_columns, selected
@@ -126,17 +126,16 @@ class Table:
 
 
 def _checks(name: str) -> Iterator[Check]:
-    columns = list(selected(read_statement(name)))
-    starts = [at for at, (comment, _) in enumerate(columns) if _CHECK.fullmatch(comment)]
-    for start, end in zip(starts, [*starts[1:], len(columns)], strict=True):
-        comment, column = columns[start]
-        severity, description = _CHECK.fullmatch(comment).groups()  # type: ignore[union-attr]
-        others = tuple(other for _, other in columns[start + 1 : end])
-        expected = f"{column}{_EXPECTED}"
-        yield Check(
-            column,
-            description,
-            severity,
-            expected in others,
-            tuple(other for other in others if other != expected),
-        )
+    """Yield the checks of a query: each begins with a comment, and further columns follow."""
+    check = None
+    for comment, column in selected(read_statement(name)):
+        if match := _CHECK.fullmatch(comment):
+            if check:
+                yield check
+            check = Check(column, match[2], match[1])
+        elif check and column == f"{check.name}{_EXPECTED}":
+            check = replace(check, has_expected=True)
+        elif check:
+            check = replace(check, figures=(*check.figures, column))
+    if check:
+        yield check

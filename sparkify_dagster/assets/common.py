@@ -71,6 +71,7 @@ class StagingConfig(LoadConfig):
 
 def asset_arguments(table: Table, settings: Settings) -> dict[str, Any]:
     """Return the arguments of `@asset` that follow from the facts about a table."""
+    made = read_lineage().get(table.name, {}).items()
     return {
         "key": asset_key(settings, table.name),
         "description": table.summary,
@@ -84,16 +85,19 @@ def asset_arguments(table: Table, settings: Settings) -> dict[str, Any]:
         "pool": "warehouse",
         "metadata": {
             "dagster/table_name": table.qualified_name,
-            "dagster/column_schema": column_schema(table),
-            "dagster/column_lineage": column_lineage(table, settings),
-            # The open-source UI does not show the one above.
-            "lineage": dg.MetadataValue.md(lineage_table(table)),
+            "dagster/column_schema": _column_schema(table),
+            "dagster/column_lineage": _column_lineage(table, settings),
+            # For people: the open-source UI does not show the one above.
+            "lineage": dg.MetadataValue.md(
+                markdown_table(
+                    ("column", "made from"), [(name, ", ".join(sources)) for name, sources in made]
+                )
+            ),
         },
     }
 
 
-def column_schema(table: Table) -> dg.TableSchema:
-    """Return the columns with types and descriptions, for the UI."""
+def _column_schema(table: Table) -> dg.TableSchema:
     return dg.TableSchema(
         [
             dg.TableColumn(
@@ -109,8 +113,7 @@ def column_schema(table: Table) -> dg.TableSchema:
     )
 
 
-def column_lineage(table: Table, settings: Settings) -> dg.TableColumnLineage:
-    """Return the columns that each column is made from, as Dagster keeps them."""
+def _column_lineage(table: Table, settings: Settings) -> dg.TableColumnLineage:
     return dg.TableColumnLineage(
         {
             column: [
@@ -120,14 +123,6 @@ def column_lineage(table: Table, settings: Settings) -> dg.TableColumnLineage:
             for column, sources in read_lineage().get(table.name, {}).items()
         }
     )
-
-
-def lineage_table(table: Table) -> str:
-    """Return the columns that each column is made from, for people."""
-    rows = [
-        (name, ", ".join(sources)) for name, sources in read_lineage().get(table.name, {}).items()
-    ]
-    return markdown_table(("column", "made from"), rows)
 
 
 def load_table(
@@ -184,8 +179,5 @@ def _describe(session: Session, table: Table) -> dict[str, Any]:
         return {"dagster/row_count": row_count(session, table)}
     count, rows = first_rows(session, table, PREVIEW_ROWS)
     columns = tuple(column.name for column in table.columns)
-    preview = [tuple(map(shown, columns, row)) for row in rows]
-    return {
-        "dagster/row_count": count,
-        "preview": dg.MetadataValue.md(markdown_table(columns, preview)),
-    }
+    preview = markdown_table(columns, [tuple(map(shown, columns, row)) for row in rows])
+    return {"dagster/row_count": count, "preview": dg.MetadataValue.md(preview)}

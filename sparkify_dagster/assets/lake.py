@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import dagster as dg
 
@@ -14,6 +15,12 @@ from sparkify_dagster.settings import Settings
 
 def build_lake_assets(settings: Settings) -> list[dg.AssetSpec]:
     """Return the two folders."""
+    common: dict[str, Any] = {
+        "group_name": "lake",
+        "kinds": {"json"},
+        "owners": OWNERS,
+        "tags": {"layer": "lake"},
+    }
     return [
         dg.AssetSpec(
             asset_key(settings, "log_data"),
@@ -22,27 +29,17 @@ def build_lake_assets(settings: Settings) -> list[dg.AssetSpec]:
                 "log_data/YYYY/MM/YYYY-MM-DD-events.json. Its partitions are the days that the "
                 "lake has; the loads report them."
             ),
-            group_name="lake",
-            kinds={"json"},
-            owners=OWNERS,
-            tags={"layer": "lake"},
-            partitions_def=day_partitions(settings),
+            # Which ones there are is told by the loads.
+            partitions_def=dg.DynamicPartitionsDefinition(name=_partitions_name(settings)),
             freshness_policy=daily_freshness(settings),
+            **common,
         ),
         dg.AssetSpec(
             asset_key(settings, "song_data"),
             description="The song catalogue. One JSON file a song, song_data/A/B/C/TR*.json.",
-            group_name="lake",
-            kinds={"json"},
-            owners=OWNERS,
-            tags={"layer": "lake"},
+            **common,
         ),
     ]
-
-
-def day_partitions(settings: Settings) -> dg.DynamicPartitionsDefinition:
-    """Return the days of log_data; which ones there are is told by the loads."""
-    return dg.DynamicPartitionsDefinition(name=_partitions_name(settings))
 
 
 def report_days(
@@ -73,14 +70,10 @@ def report_days(
     arrived = _arrived(settings, instance.get_materialized_partitions(key), now)
     for day in sorted(news | arrived):
         event = dg.AssetMaterialization if day in arrived else dg.AssetObservation
-        instance.report_runless_asset_event(
-            event(
-                key,
-                description=f"The file of {day} is {now[day].state}.",
-                partition=day.isoformat(),
-                metadata={"state": now[day].state, "dagster/partition_row_count": now[day].rows},
-            )
-        )
+        found = now[day]
+        metadata: dict[str, Any] = {"state": found.state, "dagster/partition_row_count": found.rows}
+        text = f"The file of {day} is {found.state}."
+        instance.report_runless_asset_event(event(key, text, metadata, day.isoformat()))
 
 
 def _partitions_name(settings: Settings) -> str:

@@ -7,12 +7,7 @@ from typing import Any
 import dagster as dg
 
 from sparkify_dagster.loading.findings import Findings, find, look, remedy
-from sparkify_dagster.loading.ledger import (
-    EVERY_DAY,
-    Span,
-    read_ledger,
-    row_count,
-)
+from sparkify_dagster.loading.ledger import EVERY_DAY, Span, read_ledger, row_count
 from sparkify_dagster.presentation import asset_key, failure, shown
 from sparkify_dagster.resources import WarehouseResource
 from sparkify_dagster.settings import Settings
@@ -102,26 +97,21 @@ def _result(
     is_warning = check.severity == "warning"
     looked_at = "whole table" if numbers.whole_table else "the days changed by the load"
     figures = {name: numbers.values[name] for name in check.columns}
+    said = ", ".join(f"{name} {number}" for name, number in figures.items())
+    text = f"Not so: {check.description} Found: {said}. {remedy(table, check)}"
     return dg.AssetCheckResult(
         asset_key=key,
         check_name=check.name,
         passed=found is None,
         severity=dg.AssetCheckSeverity.WARN if is_warning else dg.AssetCheckSeverity.ERROR,
-        description=_say(check, figures, remedy(table, check)) if found else None,
+        description=text if found else None,
         metadata={**(_show(found) if found else {}), **figures, "looked_at": looked_at},
     )
 
 
-def _say(check: Check, figures: dict[str, int], remedy: str) -> str:
-    numbers = ", ".join(f"{name} {number}" for name, number in figures.items())
-    return f"Not so: {check.description} Found: {numbers}. {remedy}"
-
-
 def _show(found: Findings) -> dict[str, Any]:
     """Return the first offending rows, names of people hidden, and the query that finds more."""
-    rows = [tuple(map(shown, found.columns, row)) for row in found.rows]
-    table = {"first_found": dg.MetadataValue.md(markdown_table(found.columns, rows))}
-    return {
-        **(table if rows else {}),
-        "find_more": dg.MetadataValue.md(code_block(found.query, "sql")),
-    }
+    metadata = {}
+    if rows := [tuple(map(shown, found.columns, row)) for row in found.rows]:
+        metadata["first_found"] = dg.MetadataValue.md(markdown_table(found.columns, rows))
+    return {**metadata, "find_more": dg.MetadataValue.md(code_block(found.query, "sql"))}

@@ -59,9 +59,8 @@ def agree_contracts(
                 f'in tables.py: DROPPED = {{"{name}": "<the day>"}}'
             )
         versions = [one for one in kept[name] if one["columns"]]
-        last = Contract(
-            version=versions[-1]["version"] + 1, since=dropped[name], columns=[], key=[]
-        )
+        number = versions[-1]["version"] + 1
+        last = Contract(version=number, since=dropped[name], columns=[], key=[])
         agreed[name] = [*versions, last]
     return agreed
 

@@ -20,17 +20,12 @@ def render_page(state: str, figures: Mapping[str, str], results: Results) -> str
 
     `state` says what the figures are of, `figures` is a line about each table, by name.
     """
+    tables, lineage = TABLES.values(), read_lineage()
     data = {
         "state": state,
         "layers": _layers(),
-        "lineage": {
-            f"{table}.{column}": sources
-            for table in TABLES
-            for column, sources in read_lineage()[table].items()
-        },
-        "tables": [
-            _table(table, figures.get(table.name, ""), results) for table in TABLES.values()
-        ],
+        "lineage": {f"{t}.{name}": made for t in TABLES for name, made in lineage[t].items()},
+        "tables": [_table(table, figures.get(table.name, ""), results) for table in tables],
     }
     # Within a script, nothing may look like its end.
     text = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")

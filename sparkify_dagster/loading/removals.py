@@ -127,8 +127,9 @@ def refuse_removal(table: str, removal: Removal, percent: int) -> None:
         raise RemovalRefused(
             f"{table}: this run would take out {len(removal.gone):,} of {removal.files:,} "
             f"{'days' if removal.is_of_days else 'files'} and {removal.rows_lost:,} of "
-            f"{removal.rows:,} rows, which is more than may go unasked ({percent} %, SPARKIFY_REMOVAL_LIMIT_PERCENT); nothing was "
-            f"changed. {describe(removal)} If that is meant, confirm it with {CONFIRMATION}."
+            f"{removal.rows:,} rows, which is more than may go unasked ({percent} %, "
+            f"SPARKIFY_REMOVAL_LIMIT_PERCENT); nothing was changed. {describe(removal)} If that is "
+            f"meant, confirm it with {CONFIRMATION}."
         )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
+from statistics import median_low
 from typing import Any
 
 import yaml
@@ -56,14 +57,13 @@ class Section:
 
 def read(session: Session, section: Section) -> Data:
     """Return the rows of the queries `report...` in the table's SQL file, with dates as text."""
-    names = section_names(TABLES[section.table].file)
-    data = session.kept["report", section.table] = {
-        name.rpartition("/")[2]: [
-            {key: _plain(value) for key, value in row.items()} for row in session.query(name)
-        ]
-        for name in names
-        if "/report" in name
-    }
+    data: Data = {}
+    for name in section_names(TABLES[section.table].file):
+        if "/report" in name:
+            rows = session.query(name)
+            plain = [{key: _plain(value) for key, value in row.items()} for row in rows]
+            data[name.rpartition("/")[2]] = plain
+    session.kept["report", section.table] = data
     counts = [row.pop("row_count") for row in data["report"]]
     session.kept["rows", section.table] = counts[0] if counts else 0
     return data
@@ -117,13 +117,9 @@ def _demographics_numbers(data: Data) -> Record:
 
 
 def _change_numbers(data: Data) -> Record:
-    waited = [
-        row["days_to_upgrade"]
-        for row in data["report_time_to_upgrade"]
-        for _ in range(row["users"])
-    ]
-    # Of an even number, the lower of the two in the middle.
-    return {"median_days_to_upgrade": waited[(len(waited) - 1) // 2]} if waited else {}
+    rows = data["report_time_to_upgrade"]
+    waited = [row["days_to_upgrade"] for row in rows for _ in range(row["users"])]
+    return {"median_days_to_upgrade": median_low(waited)} if waited else {}
 
 
 def _coverage_numbers(data: Data) -> Record:
