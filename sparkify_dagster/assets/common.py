@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import dagster as dg
-from pydantic import Field
+from pydantic import ConfigDict
 
 from sparkify_dagster.lake.base import LakeError
 from sparkify_dagster.lineage import read_lineage
@@ -33,20 +33,14 @@ _SHOWN_SQL = 5000  # characters of a statement; no load has more, but the ledger
 class LoadConfig(dg.Config):
     """How to load, per asset."""
 
-    full_refresh: bool = Field(
-        default=False,
-        description=(
-            "true: build the table anew, whatever has changed. false: take in what is new or "
-            "changed, as every run does."
-        ),
-    )
-    accept_rebuild: bool = Field(
-        default=False,
-        description=(
-            "true: build the table anew, however large, where its SQL or that of a source has "
-            "changed. false: stop before more than SPARKIFY_REBUILD_LIMIT_ROWS are built anew."
-        ),
-    )
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    full_refresh: bool = False
+    """true: build the table anew, whatever has changed. false: take in what is new or changed, as
+    every run does."""
+    accept_rebuild: bool = False
+    """true: build the table anew, however large, where its SQL or that of a source has changed.
+    false: stop before more than SPARKIFY_REBUILD_LIMIT_ROWS are built anew."""
 
     def rebuild_limit(self, settings: Settings) -> int | None:
         """Return how many rows may be built anew unasked; None: any, as in an environment."""
@@ -56,13 +50,9 @@ class LoadConfig(dg.Config):
 class StagingConfig(LoadConfig):
     """How to load files."""
 
-    accept_removals: bool = Field(
-        default=False,
-        description=(
-            "true: take out whatever the lake no longer has, however much that is, and take a lake "
-            "at another address. false: stop before more than SPARKIFY_REMOVAL_LIMIT_PERCENT goes."
-        ),
-    )
+    accept_removals: bool = False
+    """true: take out whatever the lake no longer has, however much that is, and take a lake at
+    another address. false: stop before more than SPARKIFY_REMOVAL_LIMIT_PERCENT goes."""
 
     def removal_limit(self, settings: Settings) -> int:
         """Return how much of a table may be taken out, in percent."""

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from pydantic import Field
 
 from sparkify_dagster.assets.common import StagingConfig, asset_arguments, load_table, materialized
 from sparkify_dagster.assets.lake import report_days
@@ -43,14 +42,10 @@ if TYPE_CHECKING:
 class EventsConfig(StagingConfig):
     """How to load the events."""
 
-    days: str = Field(
-        default="",
-        description=(
-            "Look at these days only (UTC): a day as 2018-11-05, a range as "
-            "2018-11-01..2018-11-05, or several with commas between. Empty: at all of the lake. "
-            "With full_refresh: true they are read again though their files are the same."
-        ),
-    )
+    days: str = ""
+    """Look at these days only (UTC): a day as 2018-11-05, a range as 2018-11-01..2018-11-05, or
+    several with commas between. Empty: at all of the lake. With full_refresh: true they are read
+    again though their files are the same."""
 
 
 def build_staging_events(settings: Settings) -> dg.AssetsDefinition:

@@ -6,14 +6,17 @@ behind if one of its sources has a higher load number than itself.
 
 import datetime as dt
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeVar, cast
 
 from sparkify_dagster.loading.version import decisive_statements, read_version
 from sparkify_dagster.table import Table
 from sparkify_dagster.tables import readers
 from sparkify_dagster.warehouse.base import Row, Session
 from sparkify_dagster.warehouse.statements import Keyword
+
+Found = TypeVar("Found")
 
 LEDGER = ("ledger", "")
 STORED = "stored rows"  # what a run keeps of a table, its helpers included, until it loads it
@@ -92,24 +95,31 @@ class Ledger:
         return Span(min(first_days, default=None), max(last_days, default=None))
 
 
+def kept(session: Session, key: tuple[str, str], find: Callable[[Session], Found]) -> Found:
+    """Return what a run keeps under a key; the first time it has to be found."""
+    if key not in session.kept:
+        session.kept[key] = find(session)
+    return cast("Found", session.kept[key])
+
+
 def read_ledger(session: Session) -> Ledger:
     """Return the ledger, as the run knows it."""
-    if LEDGER not in session.kept:
-        ledger = session.kept[LEDGER] = Ledger({})
-        for row in session.query("bookkeeping/ledger"):
-            name = row["table_name"]
-            ledger.entries[name] = Entry(
-                row["definition"],
-                row["version"],
-                int(row["load_id"]),
-                int(row["full_load_id"]),
-                row["row_count"],
-            )
-            if row["changed_by"] is not None:
-                span = Span(row["first_day"], row["last_day"])
-                ledger.changes[name, int(row["changed_by"])] = span
-    found: Ledger = session.kept[LEDGER]
-    return found
+    return kept(session, LEDGER, _find_ledger)
+
+
+def _find_ledger(session: Session) -> Ledger:
+    ledger = Ledger({})
+    for row in session.query("bookkeeping/ledger"):
+        name = row["table_name"]
+        ledger.entries[name] = read_entry(row)
+        if row["changed_by"] is not None:
+            ledger.changes[name, row["changed_by"]] = Span(row["first_day"], row["last_day"])
+    return ledger
+
+
+def read_entry(row: Mapping[str, Any]) -> Entry:
+    """Return an entry from its row: the columns are called as its fields."""
+    return Entry(**{one.name: row[one.name] for one in fields(Entry) if one.name in row})
 
 
 def record_load(
@@ -148,8 +158,8 @@ def record_load(
         **now,
     )
     ledger.entries[name] = replace(old, row_count=None, **now)  # type: ignore[arg-type]
-    for kept in [kept for kept in session.kept if kept[1] == table.name]:
-        del session.kept[kept]
+    for found in [found for found in session.kept if found[1] == table.name]:
+        del session.kept[found]
     if not is_full and table.section("changes"):
         session.kept.pop(LEDGER, None)  # which days the load changed is not known here
     return load_id
@@ -173,10 +183,7 @@ def first_rows(session: Session, table: Table, limit: int) -> tuple[int, list[Ro
 
 def row_count(session: Session, table: Table) -> int:
     """Return the number of rows of a table; one that the run has counted is not counted again."""
-    if ("rows", table.name) not in session.kept:
-        first_rows(session, table, 1)
-    count: int = session.kept["rows", table.name]
-    return count
+    return kept(session, ("rows", table.name), lambda found: first_rows(found, table, 1)[0])
 
 
 def utc_now() -> dt.datetime:

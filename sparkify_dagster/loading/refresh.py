@@ -2,7 +2,15 @@
 
 from dataclasses import dataclass
 
-from sparkify_dagster.loading.ledger import EVERY_DAY, STORED, Ledger, Span, counting, record_load
+from sparkify_dagster.loading.ledger import (
+    EVERY_DAY,
+    STORED,
+    Ledger,
+    Span,
+    counting,
+    kept,
+    record_load,
+)
 from sparkify_dagster.loading.schema import prepare
 from sparkify_dagster.loading.sharing import take_over
 from sparkify_dagster.loading.version import read_version
@@ -66,10 +74,8 @@ def refresh(
 
 def stored_rows(session: Session, table: Table) -> int:
     """Return the rows that a table and its helpers hold."""
-    key = (STORED, table.name)
-    if key not in session.kept:
-        session.kept[key] = session.run(f"SELECT {counting(table)}")[0][0] or 0
-    return int(session.kept[key])
+    count = f"SELECT {counting(table)}"
+    return kept(session, (STORED, table.name), lambda found: found.run(count)[0][0] or 0)
 
 
 def refuse_rebuild(session: Session, table: Table, limit: int | None) -> None:

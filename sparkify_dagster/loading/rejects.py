@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from sparkify_dagster.lake.base import DamagedFileError, Lake, LakeError, SourceFile
 from sparkify_dagster.lake.objects import read_objects
-from sparkify_dagster.loading.ledger import utc_now
+from sparkify_dagster.loading.ledger import kept, utc_now
 from sparkify_dagster.loading.plan import Known, Order, Plan, Refused
 from sparkify_dagster.loading.sharing import REJECTS
 from sparkify_dagster.table import Table
@@ -36,9 +36,7 @@ def _rejects(session: Session, table: Table) -> dict[str, dict[str, Any]]:
     """Return the files of former runs of which nothing, or where no reason is said, not all lines
     were loaded; asked for once a run where none is added.
     """
-    if REJECTS not in session.kept:
-        session.kept[REJECTS] = session.query("bookkeeping/rejects")
-    rows = session.kept[REJECTS]
+    rows = kept(session, REJECTS, lambda found: found.query("bookkeeping/rejects"))
     return {row["file_name"]: row for row in rows if row["table_name"] == table.name}
 
 
@@ -106,12 +104,12 @@ class Rejects:
         session, table = self._session, self._order.table.name
         new = {name: self._refused[name] for name in self._bad if name in self._refused}
         gone = {*new, *plan.replaced, *(file.name for file in plan.read)}
-        kept = {
+        still = {
             name: row["reason"]
             for name, row in self._before.items()
             if name not in gone and (name in self._bad or not row["reason"])
         }
-        if forgotten := tuple(self._before.keys() - kept.keys()):
+        if forgotten := tuple(self._before.keys() - still.keys()):
             for section in ("forget_rejected_files", "forget_rejected_lines"):
                 session.execute(f"bookkeeping/{section}", table_name=table, file_names=forgotten)
         reasons = {name: "\n".join(map(str, lines[:_REASONS])) for name, lines in new.items()}
@@ -130,7 +128,7 @@ class Rejects:
             session.insert("staging.rejected_lines", _LINE_COLUMNS, lines)
         if files or lines or forgotten:
             del session.kept[REJECTS]
-        return {name: reason for name, reason in {**kept, **reasons}.items() if reason}
+        return {name: reason for name, reason in {**still, **reasons}.items() if reason}
 
     def _is_bad_still(self, file: SourceFile) -> bool:
         old = self._before.get(file.name, {})

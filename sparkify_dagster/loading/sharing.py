@@ -4,10 +4,8 @@ A shared table's entry in the ledger is production's, counted as `environments/p
 Where production has moved on, all that the environment has built from it starts afresh.
 """
 
-import datetime as dt
-
 from sparkify_dagster.lake.base import Lake, SourceFile
-from sparkify_dagster.loading.ledger import Entry, Ledger, read_ledger
+from sparkify_dagster.loading.ledger import Entry, Ledger, read_entry, read_ledger
 from sparkify_dagster.table import Table
 from sparkify_dagster.tables import TABLES
 from sparkify_dagster.warehouse.base import Session
@@ -30,15 +28,10 @@ def relations(session: Session, side: str = "") -> dict[str, str]:
 
 def list_events(session: Session, lake: Lake) -> list[SourceFile]:
     """Return the event files of the lake; in an environment of some days, of these days."""
-    listed = lake.list_events()
-    first = first_day(session) if session.environment else None
+    listed, first = lake.list_events(), None
+    if session.environment:
+        first = session.query("environments/describe")[0]["first_day"]
     return [file for file in listed if not first or (file.day and file.day >= first)]
-
-
-def first_day(session: Session) -> dt.date | None:
-    """Return the first day whose events an environment loads; None: it loads all."""
-    (row,) = session.query("environments/describe")
-    return row["first_day"]  # type: ignore[no-any-return]
 
 
 def share(session: Session) -> None:
@@ -93,12 +86,8 @@ def take_over(session: Session, ledger: Ledger, table: Table, with_rows: bool) -
 
 def read_production(session: Session) -> dict[str, Entry]:
     """Return production's ledger, counted as the environment counts."""
-    return {
-        row["table_name"]: Entry(
-            row["definition"], row["version"], int(row["load_id"]), int(row["full_load_id"])
-        )
-        for row in session.query("environments/production")
-    }
+    rows = session.query("environments/production")
+    return {row["table_name"]: read_entry(row) for row in rows}
 
 
 def _has_moved(ours: Entry | None, production: Entry, table: Table) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from sparkify_dagster.lake.base import LOG_PREFIX, SONG_PREFIX, Lake, SourceFile, by_name
 from sparkify_dagster.lake.changes import Total
-from sparkify_dagster.loading.ledger import Ledger, record_load, utc_now
+from sparkify_dagster.loading.ledger import Ledger, kept, record_load, utc_now
 from sparkify_dagster.loading.plan import (
     EVERYTHING,
     Known,
@@ -134,20 +134,12 @@ def rules_of(table: Table, lake: Lake) -> str:
 
 def known_files(session: Session, table: Table) -> dict[str, KnownFile]:
     """Return the files that a table was loaded from."""
-    key = ("files", table.name)
-    if key not in session.kept:
-        session.kept[key] = {
-            row["file_name"]: KnownFile(
-                int(row["size_bytes"]),
-                row["version"],
-                row["content_hash"],
-                row["file_day"],
-                int(row["row_count"]),
-            )
-            for row in session.query("bookkeeping/known_files", table_name=table.name)
-        }
-    found: dict[str, KnownFile] = session.kept[key]
-    return found
+
+    def find(session: Session) -> dict[str, KnownFile]:
+        rows = session.query("bookkeeping/known_files", table_name=table.name)
+        return {name: KnownFile(*found) for name, *found in (row.values() for row in rows)}
+
+    return kept(session, ("files", table.name), find)
 
 
 def _list_changed(session: Session, lake: Lake, table: Table) -> list[SourceFile] | None:
@@ -170,13 +162,12 @@ def _list_changed(session: Session, lake: Lake, table: Table) -> list[SourceFile
 
 def read_place(session: Session, table: Table) -> Place | None:
     """Return the lake that a staging table was loaded from."""
-    if LAKES not in session.kept:
-        session.kept[LAKES] = {
-            row["table_name"]: Place(row["lake"], bool(row["is_sample"]))
-            for row in session.query("bookkeeping/lakes")
-        }
-    places: dict[str, Place] = session.kept[LAKES]
-    return places.get(table.name)
+
+    def find(session: Session) -> dict[str, Place]:
+        rows = session.query("bookkeeping/lakes")
+        return {row["table_name"]: Place(row["lake"], bool(row["is_sample"])) for row in rows}
+
+    return kept(session, LAKES, find).get(table.name)
 
 
 def new_place(
