@@ -79,11 +79,6 @@ class Table:
         return tuple(dict.fromkeys((*self.built_from, *self.checked_against)))
 
     @property
-    def changed_days(self) -> str:
-        """Return the table whose latest load tells the checks which days to look at."""
-        return self.days_of or self.name
-
-    @property
     def create(self) -> str:
         """Return the name of the statement that makes it."""
         return f"{self.file}/create"

@@ -1,16 +1,22 @@
 """The lake folders, as external assets: Dagster does not make them, the tables depend on them."""
 
 import datetime as dt
+import json
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from sparkify_dagster.assets.common import OWNERS
-from sparkify_dagster.assets.freshness import daily_freshness
+from sparkify_dagster.lake.base import SAMPLE_MARKER
 from sparkify_dagster.loading.days import CHANGED, GONE, LOADED, Day, is_late, newest_day
 from sparkify_dagster.presentation import asset_key
 from sparkify_dagster.settings import Settings
+
+# A day, and some hours for a file or a run that is late.
+WARN_AFTER = dt.timedelta(hours=26)
+FAIL_AFTER = dt.timedelta(hours=36)
 
 
 def build_lake_assets(settings: Settings) -> list[dg.AssetSpec]:
@@ -96,3 +102,27 @@ def _arrived(
     newest = newest_day(days)
     is_due = newest in waiting and not is_late(newest, dt.datetime.now(dt.UTC).date())
     return waiting if is_due or not materialized or not daily_freshness(settings) else set()
+
+
+def daily_freshness(settings: Settings) -> dg.FreshnessPolicy | None:
+    """Return the policy of log_data, or None where no day is due.
+
+    None is as long as the automation is off, nor in a sample lake whose last day is over: it would
+    be red for ever.
+    """
+    end = sample_end(settings.lake)
+    is_over = end is not None and end < dt.datetime.now(dt.UTC).date()
+    if is_over or not settings.automation:
+        return None
+    return dg.FreshnessPolicy.time_window(fail_window=FAIL_AFTER, warn_window=WARN_AFTER)
+
+
+def sample_end(lake: str) -> dt.date | None:
+    """Return the last day of a sample lake, which says it itself; None of any other."""
+    marker = Path(lake) / SAMPLE_MARKER
+    if "://" in lake or not marker.is_file():
+        return None
+    try:
+        return dt.date.fromisoformat(json.loads(marker.read_bytes())["end"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # another's file of that name

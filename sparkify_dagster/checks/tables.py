@@ -35,7 +35,11 @@ def query_numbers(session: Session, table: Table, along_with_load: bool) -> Numb
     A large table is checked from the first to the last day that its latest load changed, if the
     checks run along with that load; run on their own, they look at all of it.
     """
-    span = _changed_days(session, TABLES[table.changed_days]) if along_with_load else EVERY_DAY
+    span = (
+        _changed_days(session, TABLES[table.days_of or table.name])
+        if along_with_load
+        else EVERY_DAY
+    )
     return Numbers(look(session, table, span), whole_table=span is EVERY_DAY)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sparkify_dagster.lake.base import Lake, SourceFile
 from sparkify_dagster.lineage import made_with
 from sparkify_dagster.loading.ledger import Entry, Ledger, read_ledger
-from sparkify_dagster.loading.plan import Known, KnownFile, Order, Plan, Refused, plan_files
+from sparkify_dagster.loading.plan import Known, Order, Plan, Refused, plan_files
 from sparkify_dagster.loading.refresh import sources, stored_rows
 from sparkify_dagster.loading.rejects import Rejects
 from sparkify_dagster.loading.removals import RemovalRefused, planned_removal, refuse_removal
@@ -35,13 +35,9 @@ NOTHING, UPDATE, REBUILD, REFUSED = "nothing", "update", "rebuild", "refused"
 # and the first of the rows.
 _AROUND = 8
 _STATEMENTS = "staging.ledger.statements"
-_OF_STAGING = (
-    *("before_copy", "landing", "copy", "insert", "remove", "after_copy", "remember_files"),
-)
-_BOOKKEEPING = {
-    "staging": ("known_files", "lakes", "files_of_load", "forget_files", "rows_of_load"),
-    "": ("pending",),
-}
+# The sections of a table's file that a load runs besides `changes`, and those of bookkeeping.
+_STAGING = "before_copy landing copy insert remove after_copy remember_files"
+_STAGING_BOOKS = "known_files lakes files_of_load forget_files rows_of_load"
 
 
 @dataclass(frozen=True)
@@ -252,18 +248,16 @@ class _Planner:
         return max(held, changed)
 
 
-def _changes(files: Plan, known: dict[str, KnownFile]) -> list[FileChange]:
-    read = [FileChange(file.name, _change(file, known), file.day, file.size) for file in files.read]
+def _changes(files: Plan, known: Known) -> list[FileChange]:
+    def change(file: SourceFile) -> str:
+        if (old := known.get(file.name)) is None:
+            return "new"
+        same = (old.size, old.version) == (file.size, file.version)
+        return "unchanged" if same or old.content_hash == (file.content_hash or "") else "changed"
+
+    read = [FileChange(file.name, change(file), file.day, file.size) for file in files.read]
     gone = [FileChange(name, "gone", known[name].day, known[name].size) for name in files.gone]
     return read + gone
-
-
-def _change(file: SourceFile, known: dict[str, KnownFile]) -> str:
-    if file.name not in known:
-        return "new"
-    old = known[file.name]
-    same = (old.size, old.version) == (file.size, file.version)
-    return "unchanged" if same or old.content_hash == (file.content_hash or "") else "changed"
 
 
 def _count_changes(files: Iterable[FileChange]) -> list[str]:
@@ -281,12 +275,12 @@ def _count_statements(table: Table, plan: TablePlan) -> int:
     if plan.action in (NOTHING, REFUSED):
         return 2  # what the UI shows and the checks
     is_full = plan.action == REBUILD
-    group = table.group if table.group == "staging" else ""
-    parts = [table.section(name) for name in (_OF_STAGING if group else ("load",))]
+    is_staging = table.group == "staging"
+    parts = [table.section(name) for name in (_STAGING if is_staging else "load").split()]
     parts += [table.section("changes")] * 2 * (not is_full)
     parts += [one.section("all_changes") for one in sources(table)] * is_full
-    parts += [f"bookkeeping/{name}" for name in _BOOKKEEPING[group]]
-    parts += ["bookkeeping/forget_changes", "bookkeeping/record_load"]
+    books = f"{_STAGING_BOOKS if is_staging else 'pending'} forget_changes record_load"
+    parts += [f"bookkeeping/{name}" for name in books.split()]
     extra = len(table.stored) * is_full  # emptying its tables
     return _AROUND + extra + sum(len(read_statements(part)) for part in parts if part)
 
@@ -299,10 +293,8 @@ def _gone(ledger: Ledger) -> list[TablePlan]:
 
 
 def _lines(statement: str) -> list[str]:
-    # The JSONPaths are no SQL.
-    return (
-        statement if statement.startswith("$") else f"{normalised(statement, pretty=True)};"
-    ).splitlines()
+    is_sql = not statement.startswith("$")  # as the JSONPaths do
+    return (f"{normalised(statement, pretty=True)};" if is_sql else statement).splitlines()
 
 
 def _diff(before: Sequence[str], now: Sequence[str]) -> str:
@@ -318,9 +310,7 @@ def _changed_columns(table: Table, before: Sequence[str], now: Sequence[str]) ->
     from sqlglot import parse_one
 
     everything = [column.name for column in table.columns]
-    pairs = [
-        (old, new) for old, new in zip(before, now, strict=False) if _lines(old) != _lines(new)
-    ]
+    pairs = [pair for pair in zip(before, now, strict=False) if _lines(pair[0]) != _lines(pair[1])]
     if len(before) != len(now) or any(new.startswith(("$", "COPY")) for _, new in pairs):
         return everything
     changed: set[str] = set()

@@ -5,16 +5,9 @@ import logging
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from sparkify_dagster.loading import sharing
 from sparkify_dagster.loading.ledger import LEDGER, STORED, Entry, Ledger, counting, read_ledger
-from sparkify_dagster.loading.sharing import (
-    LAKES,
-    MARK,
-    REJECTS,
-    RELATIONS,
-    follow,
-    relations,
-    take_over,
-)
+from sparkify_dagster.loading.sharing import MARK, RELATIONS, relations
 from sparkify_dagster.loading.version import views
 from sparkify_dagster.table import Table
 from sparkify_dagster.tables import TABLES
@@ -61,7 +54,7 @@ def prepare(session: Session) -> Ledger:
     if session.environment and MARK not in existing:
         raise NoEnvironment(session.environment)
     _prepare_bookkeeping(session, existing)
-    ledger = follow(session, existing) if session.environment else read_ledger(session)
+    ledger = sharing.follow(session, existing) if session.environment else read_ledger(session)
     entries = dict(ledger.entries)
     migrated = False
     for table in TABLES.values():
@@ -97,7 +90,7 @@ def _prepare_bookkeeping(session: Session, existing: dict[str, str]) -> None:
         nothing: dict[tuple[str, str], Any] = {
             ("files", table.name): {} for table in TABLES.values()
         }
-        session.kept |= {LEDGER: Ledger({}), LAKES: {}, REJECTS: [], **nothing}
+        session.kept |= {LEDGER: Ledger({}), sharing.LAKES: {}, sharing.REJECTS: [], **nothing}
     if "staging.ledger" not in before and _FORMER[0] in existing:
         _bring_over(session, existing)
     for column, kind in (("row_count", "BIGINT"), ("statements", "VARCHAR(65535)")):
@@ -192,7 +185,7 @@ def _prepare_table(
     if entry and entry.definition == wanted and name in existing:
         return False
     if name in ledger.shared:
-        take_over(session, ledger, table, with_rows=False)
+        sharing.take_over(session, ledger, table, with_rows=False)
         existing.update(dict.fromkeys(table.stored, _TABLE))
     elif entry and name in existing:
         for column in new_columns(statement, entry):

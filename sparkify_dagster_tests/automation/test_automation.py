@@ -11,7 +11,7 @@ import dagster as dg
 import duckdb
 import pytest
 
-from sparkify_dagster.assets.freshness import FAIL_AFTER, daily_freshness
+from sparkify_dagster.assets.lake import FAIL_AFTER, daily_freshness
 from sparkify_dagster.automation import sensors
 from sparkify_dagster.automation.schedules import build_nightly
 from sparkify_dagster.automation.sensors import build_lake_sensors

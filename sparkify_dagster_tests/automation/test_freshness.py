@@ -16,7 +16,7 @@ from dagster._daemon.freshness import FreshnessDaemon
 from dagster._daemon.sensor import execute_sensor_iteration
 from dagster_graphql.test.utils import execute_dagster_graphql
 
-from sparkify_dagster.assets.freshness import FAIL_AFTER, WARN_AFTER
+from sparkify_dagster.assets.lake import FAIL_AFTER, WARN_AFTER
 from sparkify_dagster.definitions import build_defs
 from sparkify_dagster.settings import load_settings
 from sparkify_dagster_tests.conftest import REPOSITORY

@@ -12,7 +12,7 @@ import duckdb
 import pytest
 from click.testing import CliRunner, Result
 
-from sparkify_dagster.assets.freshness import sample_end
+from sparkify_dagster.assets.lake import sample_end
 from sparkify_dagster.cli import main
 from sparkify_dagster.lake.base import LOG_PREFIX, SONG_PREFIX, Lake, LakeError, SourceFile
 from sparkify_dagster.lake.combine import combine
