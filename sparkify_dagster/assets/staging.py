@@ -157,18 +157,13 @@ def _results(
     done = {"files_read": result.files_read, "files_removed": result.files_removed}
     yield materialized(context, result, metadata | done)
     unknown, removal, bad = sorted(result.unknown_keys), result.removal, result.bad_files
-    yield dg.AssetCheckResult(
-        check_name="all_files_loaded",
-        passed=not bad,
-        severity=dg.AssetCheckSeverity.ERROR,
-        description=_say_bad_files(bad) if bad else None,
-        metadata={"rejected_files": len(bad)},
-    )
+    error = dg.AssetCheckSeverity.ERROR
+    yield _told("all_files_loaded", _say_bad_files(bad), severity=error, rejected_files=len(bad))
     ignored = f"Ignored: {markdown(', '.join(unknown))}" if unknown else ""
-    yield _warning("known_keys", ignored, unknown_keys=len(unknown))
+    yield _told("known_keys", ignored, unknown_keys=len(unknown))
     rejected = "\n".join(markdown(str(line)) for line in result.rejected)
-    yield _warning("all_lines_loaded", rejected, rejected_lines=len(result.rejected))
-    yield _warning(
+    yield _told("all_lines_loaded", rejected, rejected_lines=len(result.rejected))
+    yield _told(
         "removed_files",
         markdown(describe(removal)),
         files_removed=result.files_removed,
@@ -177,17 +172,21 @@ def _results(
     )
     left_out = markdown(", ".join(result.left_out[:SHOWN_LINES]))
     not_taken = f"Not taken: {left_out}" if left_out else ""
-    yield _warning("known_names", not_taken, names_not_taken=len(result.left_out))
+    yield _told("known_names", not_taken, names_not_taken=len(result.left_out))
 
 
-def _warning(
-    name: str, text: str, passes: bool | None = None, **metadata: Any
+def _told(
+    name: str,
+    text: str,
+    passes: bool | None = None,
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.WARN,
+    **metadata: Any,
 ) -> dg.AssetCheckResult:
     """Return a result, which fails where there is something to say unless it `passes`."""
     return dg.AssetCheckResult(
         check_name=name,
         passed=not text if passes is None else passes,
-        severity=dg.AssetCheckSeverity.WARN,
+        severity=severity,
         description=text or None,
         metadata=metadata,
     )
@@ -195,15 +194,14 @@ def _warning(
 
 def _say_bad_files(bad: Mapping[str, str]) -> str:
     lines = [line for reason in bad.values() for line in reason.splitlines()]
-    return "\n\n".join(
-        [
-            f"{len(bad)} file(s) left out:",
-            *map(markdown, lines[:SHOWN_LINES]),
-            "What was loaded before of their days, or of these songs, stays until the table is "
-            "built anew. Correct the files: each is read again when it changes. "
-            "staging.rejected_files has all, staging.rejected_lines their lines.",
-        ]
-    )
+    parts = [
+        f"{len(bad)} file(s) left out:",
+        *map(markdown, lines[:SHOWN_LINES]),
+        "What was loaded before of their days, or of these songs, stays until the table is "
+        "built anew. Correct the files: each is read again when it changes. "
+        "staging.rejected_files has all, staging.rejected_lines their lines.",
+    ]
+    return "\n\n".join(parts) if bad else ""
 
 
 def _recent(days: Mapping[dt.date, Day]) -> dg.AssetCheckResult:
@@ -214,8 +212,8 @@ def _recent(days: Mapping[dt.date, Day]) -> dg.AssetCheckResult:
     elif is_late(newest, today):
         text = f"The newest day is {newest}, {age} days ago. Look at what delivers the files."
     passes = not is_late(newest, today)
-    days_old = {"newest_day": newest.isoformat(), "age_days": age}
-    return _warning("newest_day_is_recent", text, passes, **days_old)
+    days_old: dict[str, Any] = {"newest_day": newest.isoformat(), "age_days": age}
+    return _told("newest_day_is_recent", text, passes, **days_old)
 
 
 def _usual(
@@ -231,7 +229,7 @@ def _usual(
         f"weeks before is {found.usual:,.0f}."
         for found in unusual
     )
-    return _warning("usual_volume", text, **metadata)
+    return _told("usual_volume", text, **metadata)
 
 
 def _volume(
