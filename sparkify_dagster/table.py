@@ -1,10 +1,10 @@
 """What a table is: the facts that `tables.yaml` says of each, and those that its SQL file says."""
 
-import datetime as dt
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 from sparkify_dagster.warehouse.columns import Column, created_name, is_view, read_columns, selected
 from sparkify_dagster.warehouse.statements import has_section, read_statement, section_names
@@ -39,24 +39,24 @@ class Check:
         return (self.name, *expected, *self.figures)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
     """A table or view: an asset of the same name, with a file of its own in `sql/`."""
 
     name: str
     group: str  # folder in sql/ and asset group
     summary: str  # what it is and its grain
-    built_from: tuple[str, ...]  # its sources: a load of one of them makes it out of date
-    key: tuple[str, ...] = ()
-    checked_against: tuple[str, ...] = ()  # what its checks look at besides
+    built_from: Sequence[str]  # its sources: a load of one of them makes it out of date
+    key: Sequence[str] = ()
+    checked_against: Sequence[str] = ()  # what its checks look at besides
     # The table whose changed days the checks look at, where it is not this one.
     days_of: str = ""
     # Name and description of the checks that its load tells.
-    load_checks: tuple[tuple[str, str], ...] = ()
+    load_checks: Mapping[str, str] = field(default_factory=dict)
     # The version and the day of the last change of columns or key that readers have to follow.
-    contract: tuple[int, str | dt.date] = (1, "")
+    contract: Sequence[Any] = (1, "")
     # Columns that hold another table's key, with that table.
-    joins: tuple[tuple[str, str], ...] = ()
+    joins: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def schema(self) -> str:

@@ -95,7 +95,7 @@ def _column_schema(table: Table) -> dg.TableSchema:
                 column.type,
                 column.description,
                 dg.TableColumnConstraints(
-                    nullable=not column.required, unique=table.key == (column.name,)
+                    nullable=not column.required, unique=[*table.key] == [column.name]
                 ),
             )
             for column in table.columns

@@ -80,7 +80,7 @@ def outdated(files: dict[Path, str]) -> list[Path]:
 def _render(name: str, facts: dict[str, Any]) -> str:
     source = Path(__file__).with_name(f"{name}.jinja").read_text(encoding="utf-8")
     template = Template(source, undefined=StrictUndefined, keep_trailing_newline=True)
-    text: str = template.render(facts, dict=dict)
+    text: str = template.render(facts)
     return text
 
 

@@ -57,7 +57,7 @@ def _finder(table: Table, check: Check) -> tuple[str | None, dict[str, Any]]:
     """Return the section that finds what a check is about, and what is filled in; None: no one."""
     if section := table.section(f"check_{check.name}"):
         return section, {}
-    joins = {f"{column}_in_{other}": (column, TABLES[other]) for column, other in table.joins}
+    joins = {f"{own}_in_{other}": (own, TABLES[other]) for own, other in table.joins.items()}
     names = {"keys": ", ".join(table.key), "relation": table.qualified_name}
     section = None
     if check.name in ("unique_key", "key_not_null"):

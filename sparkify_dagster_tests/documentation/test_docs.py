@@ -158,7 +158,7 @@ def test_diagram_joins_columns_to_whole_keys() -> None:
     text = next(text for path, text in render_files().items() if path.stem == "erd")
     for table in TABLES.values():
         columns = {column.name: column.type for column in table.columns}
-        for column, other in table.joins:
+        for column, other in table.joins.items():
             (key,) = TABLES[other].key
             types = {found.name: found.type for found in TABLES[other].columns}
             assert columns[column] == types[key]
