@@ -11,7 +11,6 @@ from sparkify_dagster.warehouse.statements import has_section, read_statement, s
 
 SEVERITIES = ("blocking", "error", "warning")
 _CHECK = re.compile(rf"({'|'.join(SEVERITIES)}): (.+)")
-_EXPECTED = "_expected"
 
 
 @dataclass(frozen=True)
@@ -25,18 +24,11 @@ class Check:
     name: str
     description: str
     severity: str  # one of SEVERITIES
-    has_expected: bool = False
-    figures: tuple[str, ...] = ()  # further columns of the query, shown with the result
+    columns: tuple[str, ...]  # of the query, that tell about it and are shown with the result
 
     def passes(self, numbers: dict[str, int]) -> bool:
         """Tell whether it holds, from the row that the `check` query gives."""
-        return numbers[self.name] == numbers.get(f"{self.name}{_EXPECTED}", 0)
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Return the columns of the query that tell about it."""
-        expected = (f"{self.name}{_EXPECTED}",) * self.has_expected
-        return (self.name, *expected, *self.figures)
+        return numbers[self.name] == numbers.get(f"{self.name}_expected", 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,10 +119,8 @@ def _checks(name: str) -> Iterator[Check]:
         if match := _CHECK.fullmatch(comment):
             if check:
                 yield check
-            check = Check(column, match[2], match[1])
-        elif check and column == f"{check.name}{_EXPECTED}":
-            check = replace(check, has_expected=True)
+            check = Check(column, match[2], match[1], (column,))
         elif check:
-            check = replace(check, figures=(*check.figures, column))
+            check = replace(check, columns=(*check.columns, column))
     if check:
         yield check

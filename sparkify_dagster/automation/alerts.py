@@ -6,7 +6,7 @@ import re
 import time
 import urllib.error
 import urllib.request
-from html import unescape
+from html import escape, unescape
 from typing import Any
 
 import dagster as dg
@@ -125,7 +125,7 @@ def post(url: str, text: str) -> None:
         AlertError: it was not taken.
     """
     # Slack's rule for text: https://docs.slack.dev/messaging/formatting-message-text
-    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    escaped = escape(text, quote=False)
     # Others that take Slack's messages would fetch a picture; this ends every link's mark.
     escaped = escaped.replace("](", "] (")
     for pause in (*PAUSES, None):
@@ -141,12 +141,8 @@ def post(url: str, text: str) -> None:
 def _try_to_post(url: str, text: str) -> tuple[str, bool]:
     """Return what went wrong, if anything, and whether it may pass."""
     try:
-        request = urllib.request.Request(
-            url,
-            json.dumps({"text": text}).encode(),
-            {"Content-Type": "application/json"},
-            method="POST",
-        )
+        body = json.dumps({"text": text}).encode()
+        request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
         with urllib.request.build_opener(_NoRedirect).open(request, timeout=TIMEOUT):
             return "", False
     except urllib.error.HTTPError as error:
