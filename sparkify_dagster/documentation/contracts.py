@@ -38,8 +38,7 @@ class ContractError(click.ClickException):
 
 def read_contracts() -> Contracts:
     """Return the contracts as they are kept."""
-    found: Contracts = json.loads(CONTRACTS_FILE.read_text(encoding="utf-8"))
-    return found
+    return json.loads(CONTRACTS_FILE.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
 
 
 def agree_contracts(

@@ -76,14 +76,6 @@ class Ledger:
         text = old.definition if text is None else text
         self.entries[name] = replace(old, definition=text, version=version, row_count=None)
 
-    def is_behind(self, table: Table, sources: Sequence[Table]) -> bool:
-        """Tell whether a source has changed since the table's latest load."""
-        return any(self.of(source).load_id > self.of(table).load_id for source in sources)
-
-    def starts_afresh(self, table: Table, sources: Sequence[Table]) -> bool:
-        """Tell whether a source was built anew since the table's latest load."""
-        return any(self.of(source).full_load_id > self.of(table).load_id for source in sources)
-
     def changed_since(self, load_id: int, sources: Sequence[Table]) -> Span:
         """Return the days that loads of sources after a load changed."""
         names = {source.qualified_name for source in sources}

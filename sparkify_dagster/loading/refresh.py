@@ -53,10 +53,10 @@ def refresh(
         RebuildRefused: it would be built anew, unasked, and has more than `rebuild_limit` rows.
     """
     ledger = prepare(session)
-    version = read_version(table)
-    entry, upstream = ledger.of(table), sources(table)
-    is_full = full_refresh or entry.version != version or ledger.starts_afresh(table, upstream)
-    if not is_full and not ledger.is_behind(table, upstream):
+    entry, above = ledger.of(table), [ledger.of(source) for source in sources(table)]
+    starts_afresh = any(source.full_load_id > entry.load_id for source in above)
+    is_full = full_refresh or entry.version != read_version(table) or starts_afresh
+    if not is_full and all(source.load_id <= entry.load_id for source in above):
         return RefreshResult(is_full=False, changed=False, load_id=entry.load_id)
     if is_full and not full_refresh:
         refuse_rebuild(session, table, rebuild_limit)

@@ -65,7 +65,10 @@ def skipping(attempt: Callable[[], Result], refused: Refused | None) -> Result:
         try:
             return attempt()
         except (LoadError, DamagedFileError) as error:
-            found = error.by_file if isinstance(error, LoadError) else _damaged(error)
+            if isinstance(error, LoadError):
+                found: Refused = error.by_file
+            else:
+                found = {error.name: [BadLine(error.name, 0, "", error.reason)]}
             if refused is None or found.keys() <= refused.keys():
                 raise
             refused.update(found)
@@ -135,10 +138,6 @@ class Rejects:
         now = (file.size, file.version, self._order.max_errors)
         was = (old.get("size_bytes"), old.get("version"), old.get("max_errors"))
         return bool(old.get("reason")) and was == now
-
-
-def _damaged(error: DamagedFileError) -> Refused:
-    return {error.name: [BadLine(error.name, 0, "", error.reason)]}
 
 
 def _lines(lake: Lake, files: Mapping[str, SourceFile], lines: Sequence[BadLine]) -> Iterator[Row]:

@@ -51,20 +51,21 @@ def follow(session: Session, existing: dict[str, str]) -> Ledger:
     ledger = read_ledger(session)
     views = {name for name, kind in existing.items() if kind == "VIEW"}
     ledger.shared = {name for table in TABLES.values() for name in table.stored} & views
-    if ledger.shared:
-        production = read_production(session)
-        moved = {
-            name
-            for table in TABLES.values()
-            if views.issuperset(table.stored)
-            for name in (table.qualified_name, *table.stored)
-            if name in production and _has_moved(ledger.entries.get(name), production[name], table)
-        }
-        if moved:
-            session.execute("environments/follow", names=tuple(sorted(moved)))
-            for key in [key for key in session.kept if key[1] or key in (REJECTS, LAKES)]:
-                del session.kept[key]
-            ledger.entries |= {name: production[name] for name in moved}
+    if not ledger.shared:
+        return ledger
+    production, moved = read_production(session), set()
+    for table in TABLES.values():
+        if views.issuperset(table.stored):
+            for name in {table.qualified_name, *table.stored} & production.keys():
+                ours = ledger.entries.get(name)
+                # Without rows of its own, a table is the environment's own once it has an entry.
+                if not ours or (table.stored and ours.load_id != production[name].load_id):
+                    moved.add(name)
+    if moved:
+        session.execute("environments/follow", names=tuple(sorted(moved)))
+        for key in [key for key in session.kept if key[1] or key in (REJECTS, LAKES)]:
+            del session.kept[key]
+        ledger.entries |= {name: production[name] for name in moved}
     return ledger
 
 
@@ -88,11 +89,6 @@ def read_production(session: Session) -> dict[str, Entry]:
     """Return production's ledger, counted as the environment counts."""
     rows = session.query("environments/production")
     return {row["table_name"]: read_entry(row) for row in rows}
-
-
-def _has_moved(ours: Entry | None, production: Entry, table: Table) -> bool:
-    # Without rows of its own, a table is the environment's own as soon as it has an entry.
-    return ours is None or (bool(table.stored) and ours.load_id != production.load_id)
 
 
 def _columns(statement: str) -> str:

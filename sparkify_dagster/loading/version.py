@@ -11,6 +11,7 @@ import json
 import re
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from sparkify_dagster.table import Table
 from sparkify_dagster.tables import TABLES
@@ -92,8 +93,5 @@ def _hash(texts: tuple[str, ...]) -> str:
 
 
 @cache
-def _kept() -> dict[str, dict[str, str]]:
-    if not VERSIONS_FILE.exists():
-        return {}
-    found: dict[str, dict[str, str]] = json.loads(VERSIONS_FILE.read_text(encoding="utf-8"))
-    return found
+def _kept() -> Any:
+    return json.loads(VERSIONS_FILE.read_text("utf-8")) if VERSIONS_FILE.exists() else {}
