@@ -1,5 +1,7 @@
 """How assets are named, and how failures and personal data are shown, everywhere in Dagster."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from operator import attrgetter
 from typing import Any
 
@@ -21,23 +23,24 @@ def asset_key(settings: Settings, name: str) -> dg.AssetKey:
     return dg.AssetKey([*settings.asset_key_prefix, name])
 
 
-def failure(
-    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext,
-    error: LakeError | WarehouseError,
-) -> dg.Failure:
-    """Return what makes a step fail with a message that says what helps.
+@contextmanager
+def refusals(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> Iterator[None]:
+    """Make a step fail, where the lake or the warehouse refuses, with a message that helps.
 
     Not retried within the run: the engine has retried what may pass within minutes. What may pass
     later marks the run.
     """
-    if error.transient:
-        context.instance.add_run_tags(context.run.run_id, {TRANSIENT_TAG: "true"})
-    metadata = None
-    if isinstance(error, LoadError):
-        columns = ("file", "line", "column", "reason", "value")
-        table = markdown_table(columns, map(attrgetter(*columns), error.bad_lines))
-        metadata = {"bad_lines": dg.MetadataValue.md(f"{table}\n\n{error.count} in all")}
-    return dg.Failure(str(error), metadata=metadata, allow_retries=False)
+    try:
+        yield
+    except (LakeError, WarehouseError) as error:
+        if error.transient:
+            context.instance.add_run_tags(context.run.run_id, {TRANSIENT_TAG: "true"})
+        metadata = None
+        if isinstance(error, LoadError):
+            columns = ("file", "line", "column", "reason", "value")
+            table = markdown_table(columns, map(attrgetter(*columns), error.bad_lines))
+            metadata = {"bad_lines": dg.MetadataValue.md(f"{table}\n\n{error.count} in all")}
+        raise dg.Failure(str(error), metadata=metadata, allow_retries=False) from error
 
 
 def shown(column: str, value: Any) -> Any:

@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 import dagster as dg
 from pydantic import ConfigDict
 
-from sparkify_dagster.lake.base import LakeError
 from sparkify_dagster.lineage import read_lineage
 from sparkify_dagster.loading.ledger import first_rows, row_count
 from sparkify_dagster.loading.plan import EVERYTHING, Refused
@@ -15,17 +14,16 @@ from sparkify_dagster.loading.refresh import RefreshResult
 from sparkify_dagster.loading.rejects import skipping
 from sparkify_dagster.loading.staging import StagingResult
 from sparkify_dagster.loading.version import read_version
-from sparkify_dagster.presentation import asset_key, failure, shown
+from sparkify_dagster.presentation import asset_key, refusals, shown
 from sparkify_dagster.report.sections import SECTIONS
 from sparkify_dagster.resources import WarehouseResource
 from sparkify_dagster.settings import Settings
 from sparkify_dagster.table import Table
 from sparkify_dagster.text import code_block, markdown_table
-from sparkify_dagster.warehouse.base import Session, WarehouseError
+from sparkify_dagster.warehouse.base import Session
 
 Result = TypeVar("Result")
 
-OWNERS = ["team:data-platform"]
 PREVIEW_ROWS = 5
 _SHOWN_SQL = 5000  # characters of a statement; no load has more, but the ledger keeps their SQL
 
@@ -65,11 +63,8 @@ def asset_arguments(table: Table, settings: Settings) -> dict[str, Any]:
     return {
         "key": asset_key(settings, table.name),
         "description": table.summary,
-        "group_name": table.group,
         "deps": [asset_key(settings, name) for name in table.depends_on],
-        "kinds": {settings.target, "sql"},
-        "owners": OWNERS,
-        "tags": {"layer": table.group},
+        **grouped(table.group, settings.target, "sql"),
         "code_version": read_version(table)[:12],
         # One writer at a time, also where several runs are queued.
         "pool": "warehouse",
@@ -84,6 +79,16 @@ def asset_arguments(table: Table, settings: Settings) -> dict[str, Any]:
                 )
             ),
         },
+    }
+
+
+def grouped(group: str, *kinds: str) -> dict[str, Any]:
+    """Return what all assets of a group say alike."""
+    return {
+        "group_name": group,
+        "kinds": {*kinds},
+        "owners": ["team:data-platform"],
+        "tags": {"layer": group},
     }
 
 
@@ -138,14 +143,11 @@ def load_table(
         return result, {**_describe(session, table), "sql": sql}
 
     label = f"{context.run.job_name}/{table.name}"
-    try:
+    with refusals(context):
         result, metadata = skipping(
             lambda: warehouse.open().transaction(body, label, context.run.run_id), refused
         )
-    except (LakeError, WarehouseError) as error:
-        raise failure(context, error) from error
-    seconds = round(time.perf_counter() - started, 3)
-    return result, {**metadata, "seconds": seconds}
+    return result, {**metadata, "seconds": round(time.perf_counter() - started, 3)}
 
 
 def materialized(

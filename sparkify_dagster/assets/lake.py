@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from sparkify_dagster.assets.common import OWNERS
+from sparkify_dagster.assets.common import grouped
 from sparkify_dagster.lake.base import SAMPLE_MARKER
 from sparkify_dagster.loading.days import CHANGED, GONE, LOADED, Day, is_late, newest_day
 from sparkify_dagster.presentation import asset_key
@@ -21,12 +21,6 @@ FAIL_AFTER = dt.timedelta(hours=36)
 
 def build_lake_assets(settings: Settings) -> list[dg.AssetSpec]:
     """Return the two folders."""
-    common: dict[str, Any] = {
-        "group_name": "lake",
-        "kinds": {"json"},
-        "owners": OWNERS,
-        "tags": {"layer": "lake"},
-    }
     return [
         dg.AssetSpec(
             asset_key(settings, "log_data"),
@@ -38,12 +32,12 @@ def build_lake_assets(settings: Settings) -> list[dg.AssetSpec]:
             # Which ones there are is told by the loads.
             partitions_def=dg.DynamicPartitionsDefinition(name=_partitions_name(settings)),
             freshness_policy=daily_freshness(settings),
-            **common,
+            **grouped("lake", "json"),
         ),
         dg.AssetSpec(
             asset_key(settings, "song_data"),
             description="The song catalogue. One JSON file a song, song_data/A/B/C/TR*.json.",
-            **common,
+            **grouped("lake", "json"),
         ),
     ]
 

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from sparkify_dagster.assets.common import (
-    OWNERS,
     LoadConfig,
     asset_arguments,
+    grouped,
     load_table,
     materialized,
 )
 from sparkify_dagster.loading.refresh import RefreshResult, refresh
-from sparkify_dagster.presentation import asset_key, failure
+from sparkify_dagster.presentation import asset_key, refusals
 from sparkify_dagster.report import report_path
 from sparkify_dagster.report.sections import SECTIONS, Data, Section, listed, read, read_all
 from sparkify_dagster.resources import RendererResource, WarehouseResource
@@ -20,7 +20,7 @@ from sparkify_dagster.settings import Settings
 from sparkify_dagster.table import Table
 from sparkify_dagster.tables import in_group
 from sparkify_dagster.text import markdown_table
-from sparkify_dagster.warehouse.base import Session, WarehouseError
+from sparkify_dagster.warehouse.base import Session
 
 if TYPE_CHECKING:
     from sparkify_dagster.report.renderer import Renderer
@@ -78,11 +78,8 @@ def build_report(settings: Settings) -> dg.AssetsDefinition:
             "tables. It needs no network and can be sent as it is."
         ),
         deps=[asset_key(settings, table.name) for table in in_group("analytics")],
-        group_name="analytics",
-        kinds={"html"},
-        owners=OWNERS,
-        tags={"layer": "analytics"},
         pool="warehouse",
+        **grouped("analytics", "html"),
     )
     def listening_report(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource, renderer: RendererResource
@@ -95,15 +92,11 @@ def build_report(settings: Settings) -> dg.AssetsDefinition:
         from sparkify_dagster.report.page import write_page
 
         path = report_path(warehouse.settings())
+        label = f"{context.run.job_name}/listening_report"
         try:
-            data = warehouse.open().read(
-                read_all,
-                f"{context.run.job_name}/listening_report",
-                context.run.run_id,
-            )
+            with refusals(context):
+                data = warehouse.open().read(read_all, label, context.run.run_id)
             write_page(path, data, renderer.open(), settings.environment)
-        except WarehouseError as error:
-            raise failure(context, error) from error
         except OSError as error:
             raise dg.Failure(
                 f"{path}: cannot be written ({error.strerror})", allow_retries=False

@@ -8,13 +8,13 @@ import dagster as dg
 
 from sparkify_dagster.loading.findings import Findings, find, look, remedy
 from sparkify_dagster.loading.ledger import EVERY_DAY, Span, read_ledger, row_count
-from sparkify_dagster.presentation import asset_key, failure, shown
+from sparkify_dagster.presentation import asset_key, refusals, shown
 from sparkify_dagster.resources import WarehouseResource
 from sparkify_dagster.settings import Settings
 from sparkify_dagster.table import Check, Table
 from sparkify_dagster.tables import TABLES
 from sparkify_dagster.text import code_block, markdown_table
-from sparkify_dagster.warehouse.base import Session, WarehouseError
+from sparkify_dagster.warehouse.base import Session
 
 # Up to this many rows a table is always checked whole; it takes a fraction of a second. Of a table
 # that sums another up, the other's rows count.
@@ -85,10 +85,8 @@ def build_checks(table: Table, settings: Settings) -> dg.AssetChecksDefinition:
             return numbers, {check.name: find(session, table, check) for check in failed}
 
         label = f"{run.job_name}/{table.name}_checks"
-        try:
+        with refusals(context):
             numbers, findings = warehouse.open().read(look, label, run.run_id)
-        except WarehouseError as error:
-            raise failure(context, error) from error
         for check in checks:
             yield _result(table, key, check, numbers, findings.get(check.name))
 
