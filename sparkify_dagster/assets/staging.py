@@ -26,7 +26,7 @@ from sparkify_dagster.loading.removals import describe
 from sparkify_dagster.loading.schema import prepare
 from sparkify_dagster.loading.sharing import list_events
 from sparkify_dagster.loading.staging import StagingResult, known_files, load_files
-from sparkify_dagster.presentation import asset_key
+from sparkify_dagster.presentation import asset_key, refusals
 from sparkify_dagster.report.sections import volume_chart
 from sparkify_dagster.resources import LakeResource, RendererResource, WarehouseResource
 from sparkify_dagster.settings import Settings
@@ -138,9 +138,11 @@ def _order(
     settings: Settings,
     lake: LakeResource,
 ) -> Order:
+    with refusals(context):
+        source = lake.open()
     return Order(
         table,
-        lake.open(),
+        source,
         context.run.run_id,
         config.full_refresh,
         settings.copy_max_errors,
