@@ -82,7 +82,7 @@ def plan_files(
         _refuse_gone_days(days, listed, known)
         days = {*days, *(old.day for old in known.values() if is_outdated and old.day)}
     chosen = [file for file in listed if days is None or file.day in days]
-    names = {file.name for file in chosen}
+    names = {file.name for file in chosen if file.name in known}
     gone = [
         name
         for name, old in known.items()

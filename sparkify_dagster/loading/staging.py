@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -208,7 +208,7 @@ def _carry_out(
     session: Session,
     order: Order,
     ledger: Ledger,
-    known: Mapping[str, KnownFile],
+    known: dict[str, KnownFile],
     plan: Plan,
     is_full: bool,
     rules: str,
@@ -225,7 +225,7 @@ def _carry_out(
             "bookkeeping/touch_file", file_name=file.name, version=file.version, **places
         )
     versions = {file.name: file.version for file in plan.touched}
-    now = {**known} | {n: replace(known[n], version=version) for n, version in versions.items()}
+    now = known | {n: replace(known[n], version=version) for n, version in versions.items()}
     session.kept["files", table.name] = now
     if not plan.read and not plan.replaced and not is_full:
         return StagingResult(ledger.of(table).load_id, known=now)
