@@ -91,13 +91,14 @@ def measure(before: Mapping[Hashable, Unit], after: Mapping[Hashable, int | None
     `before` has all units of the table, `after` the rows of those that the load read again, and
     None for those without a file.
     """
-    left = [(before[key], rows) for key, rows in after.items() if key in before]
-    left.sort(key=lambda one: one[0].name)
+    left = ((before[key], rows) for key, rows in after.items() if key in before)
+    less = [(unit, rows) for unit, rows in left if rows is None or rows < unit.rows]
+    less.sort(key=lambda one: one[0].name)
     return Removal(
         len(before),
         sum(unit.rows for unit in before.values()),
-        tuple(unit for unit, rows in left if rows is None),
-        tuple((one, one.rows - n) for one, n in left if n is not None and n < one.rows),
+        tuple(unit for unit, rows in less if rows is None),
+        tuple((unit, unit.rows - rows) for unit, rows in less if rows is not None),
     )
 
 
