@@ -95,9 +95,11 @@ def plan_files(
             changed = [fingerprint(file) if file.name in known else file for file in changed]
             touched = [file for file in changed if _has_same_content(file, known)]
             changed = [file for file in changed if not _has_same_content(file, known)]
-    units = {file.day or file.name for file in changed} | {known[name].day or name for name in gone}
+    units = {file.day or file.name for file in changed if file.day or file.name in known}
+    units |= {known[name].day or name for name in gone}
     return Plan(
-        read=[file for file in listed if (file.day or file.name) in units],
+        # Of a day all files; a song file stands for itself.
+        read=[file for file in listed if file.day in units] or changed,
         replaced={name: old.day for name, old in known.items() if (old.day or name) in units},
         # A touched file of a day that is read anyway needs no separate note.
         touched=[file for file in touched if file.day not in units],
