@@ -123,7 +123,7 @@ def tables_of(warehouse: Warehouse, tables: Iterable[str] = CORE) -> dict[str, l
 
 def check_numbers(session: Session, table: Table, whole: bool) -> dict[str, int]:
     """Return what the checks of a table find, in all of it or in what its latest load changed."""
-    days_of = TABLES[table.changed_days]
+    days_of = TABLES[table.days_of or table.name]
     ledger = read_ledger(session)
     entry = ledger.of(days_of)
     changed = ledger.changed_since(entry.load_id - 1, [days_of])
