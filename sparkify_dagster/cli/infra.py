@@ -15,7 +15,7 @@ import click
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from click import ClickException
-from dotenv import dotenv_values, set_key
+from dotenv import dotenv_values
 
 from sparkify_dagster.infra import options
 from sparkify_dagster.infra.stack import AS_BEFORE, Stack
@@ -179,13 +179,18 @@ def _write_env(path: Path, values: dict[str, str]) -> str:
     is kept: only an admin's is replaced. A new file is readable by its owner only.
     """
     path.touch(mode=0o600)
-    has_own = _ADMINS not in (dotenv_values(path).get("REDSHIFT_SECRET_ARN") or _ADMINS)
-    for key, value in values.items():
-        if key != "REDSHIFT_SECRET_ARN" or not has_own:
-            set_key(path, key, value, quote_mode="never")
-    text = re.sub(_OTHER_WAYS, "#", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    with click.open_file(path, "w", encoding="utf-8", atomic=True) as file:
-        file.write(text)
+    before = path.read_text(encoding="utf-8")
+    lines: dict[object, str] = {}
+    for line in re.sub(_OTHER_WAYS, "#", before, flags=re.MULTILINE).splitlines():
+        name = line.partition("=")[0].removeprefix("export ").strip()
+        lines[name if name in values else len(lines)] = line
+    if _ADMINS not in (dotenv_values(path).get("REDSHIFT_SECRET_ARN") or _ADMINS):
+        values = {key: values[key] for key in values if key != "REDSHIFT_SECRET_ARN"}
+    lines |= {key: f"{key}={value}" for key, value in values.items()}
+    text = "\n".join([*lines.values(), ""])
+    if text != before:
+        with click.open_file(path, "w", encoding="utf-8", atomic=True) as file:
+            file.write(text)
     return text
 
 

@@ -132,7 +132,10 @@ class Stack:
         self.check(self.describe(stack_id))
 
     def _follow(self, stack_id: str, token: str = "") -> None:
-        """Say each event of the latest operation, or that of the token, until it has ended."""
+        """Say each event of the latest operation, or that of the token, until it has ended.
+
+        All events of an operation carry its token (API Reference, StackEvent, ClientRequestToken).
+        """
         said = 0
         while True:
             # AWS shows either of them a moment late: both have to tell the end.

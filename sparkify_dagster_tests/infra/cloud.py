@@ -10,6 +10,7 @@ rolled back at its creation can only be deleted.
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import chain, repeat
 from typing import Any
 
 from botocore.awsrequest import AWSResponse
@@ -18,10 +19,10 @@ from moto.core.botocore_stubber import MockRawResponse
 from moto.core.serialize import SERIALIZERS
 from moto.core.utils import get_service_model
 
-from sparkify_dagster_tests.infra.template import ACCOUNT, REGION, Refused, Rendered, create_only
+from sparkify_dagster_tests.infra.template import CASES, Refused, Rendered, create_only
 
 READS = ("Describe", "Get", "List", "Detect")
-ARN = f"arn:aws:{{}}:{REGION}:{ACCOUNT}:{{}}"
+CHANGE_SET = "arn:aws:cloudformation:us-west-2:123456789012:changeSet/x"
 
 
 class Cloud:
@@ -31,13 +32,13 @@ class Cloud:
         self.stacks: dict[str, dict[str, Any]] = {}  # by id, deleted ones too
         self.snapshots: dict[str, int] = {}  # looks left until each is available
         self.limits: dict[str, dict[str, Any]] = {}
-        self.subnets = [(f"subnet-{zone}" + "0" * 8, f"{REGION}{zone}", "vpc-1") for zone in "abc"]
+        self.subnets = [(f"subnet-{zone}", f"us-west-2{zone}", "vpc-1") for zone in "abc"]
         self.fails: dict[str, str] = {}  # resource or call: the reason
         self.outputs: dict[str, str] = {}  # in place of those of the template
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.cut = (-1, False)  # the call's number, and whether it takes effect
-        self.is_throttled = False
-        self.throttled: set[int] = set()
+        self.throttled: dict[str, Any] | None = None  # what was last, where each call is once
+        self.is_protected = False
         self.drifts: list[dict[str, Any]] = []
         self.clock = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -52,27 +53,24 @@ class Cloud:
         self.calls[-1] = (f"{service}:{operation}", params)
         model = get_service_model(service).operation_model(operation)
         try:
-            result = self._result(number, operation, params)
+            if self.throttled is not None and self.throttled is not params:
+                self.throttled = params
+                raise Refused("Rate exceeded", "Throttling")
+            if self.cut == (number, False):
+                raise KeyboardInterrupt
+            if operation in self.fails:
+                raise Refused(self.fails[operation], "AccessDenied")
+            result: Any = getattr(self, operation)(**params) or {}
             if model.output_shape:
                 report = ParamValidator().validate(result, model.output_shape)
                 assert not report.has_errors(), f"{operation}: {report.generate_report()}"
         except Refused as error:
             result = error
-        if self.cut[0] == number:
+        if self.cut == (number, True):
             raise KeyboardInterrupt
         told = SERIALIZERS[model.service_model.protocol](model).serialize(result)
         body = MockRawResponse(told["body"])
         return AWSResponse(request.url, told["status_code"], told["headers"], body)
-
-    def _result(self, number: int, operation: str, params: dict[str, Any]) -> Any:
-        if self.is_throttled and number not in self.throttled:
-            self.throttled.add(number)
-            raise Refused("Rate exceeded", "Throttling")
-        if self.cut == (number, False):
-            raise KeyboardInterrupt
-        if operation in self.fails:
-            raise Refused(self.fails[operation], "AccessDenied")
-        return getattr(self, operation)(**params) or {}
 
     @property
     def writes(self) -> list[str]:
@@ -91,6 +89,7 @@ class Cloud:
     def DescribeStacks(self, StackName: str) -> dict[str, Any]:
         stack = self.stack(StackName)
         shown = {key: one for key, one in stack.items() if key[0].isupper()}
+        shown["EnableTerminationProtection"] = self.is_protected
         next(stack["work"], None)  # AWS works on, whether or not anybody looks
         return {"Stacks": [shown]}
 
@@ -103,9 +102,8 @@ class Cloud:
         try:
             stack = self.stack(StackName)
         except Refused:
-            stack = {"StackId": ARN.format("cloudformation", f"{StackName}/{len(self.stacks)}"),
-                     "StackName": StackName, "StackStatus": "REVIEW_IN_PROGRESS",
-                     "CreationTime": self.clock, "EnableTerminationProtection": False,
+            stack = {"StackId": f"{StackName}/{len(self.stacks)}", "StackName": StackName,
+                     "StackStatus": "REVIEW_IN_PROGRESS", "CreationTime": self.clock,
                      "work": iter(()), "events": [], "sets": {}, "made": {}}  # fmt: skip
             self.stacks[stack["StackId"]] = stack
         state, name = stack["StackStatus"], rest["ChangeSetName"]
@@ -115,9 +113,16 @@ class Cloud:
         if name in stack["sets"]:
             raise Refused(f"ChangeSet {name} already exists", "AlreadyExistsException")
         changes = _changes(stack["made"], new.resources())
-        same = not changes and new.outputs() == stack.get("Outputs")
-        stack["sets"][name] = {"new": new, "changes": changes, "same": same, "looks": 1}
-        return {"Id": ARN.format("cloudformation", "changeSet/x"), "StackId": stack["StackId"]}
+        made: dict[str, Any] = {"Status": "CREATE_COMPLETE"}
+        made["Changes"] = [{"ResourceChange": one} for one in changes]
+        if not changes and new.outputs() == stack.get("Outputs"):
+            refusal = "The submitted information didn't contain changes."
+            made = {"Status": "FAILED", "StatusReason": refusal}
+        if "validation" in self.fails:
+            made = {"Status": "FAILED", "StatusReason": "The following validation failed"}
+        looks = chain([{"Status": "CREATE_IN_PROGRESS"}], repeat(made))
+        stack["sets"][name] = {"new": new, "changes": changes, "shown": looks}
+        return {"Id": CHANGE_SET, "StackId": stack["StackId"]}
 
     def _set(self, stack_name: str, name: str) -> dict[str, Any]:
         if name not in (sets := self.stack(stack_name)["sets"]):
@@ -128,18 +133,9 @@ class Cloud:
     def DescribeChangeSet(
         self, StackName: str, ChangeSetName: str, IncludePropertyValues: bool
     ) -> dict[str, Any]:
-        found = self._set(StackName, ChangeSetName)
         assert IncludePropertyValues
-        found["looks"] -= 1
-        if found["looks"] >= 0:
-            return {"Status": "CREATE_IN_PROGRESS"}
-        if "validation" in self.fails:
-            return {"Status": "FAILED", "StatusReason": "The following validation failed"}
-        if found["same"]:
-            text = "The submitted information didn't contain changes."
-            return {"Status": "FAILED", "StatusReason": text}
-        changes = [{"ResourceChange": one} for one in found["changes"]]
-        return {"Status": "CREATE_COMPLETE", "Changes": changes}
+        shown: dict[str, Any] = next(self._set(StackName, ChangeSetName)["shown"])
+        return shown
 
     def DescribeEvents(self, **_: Any) -> dict[str, Any]:
         event = {"EventType": "VALIDATION_ERROR", "LogicalResourceId": "CopyRole",
@@ -161,7 +157,7 @@ class Cloud:
 
     def DeleteStack(self, StackName: str, ClientRequestToken: str = "") -> None:
         stack = self.stack(StackName)
-        if stack["EnableTerminationProtection"]:
+        if self.is_protected:
             raise Refused("Stack cannot be deleted: TerminationProtection")
         if stack["StackStatus"] == "REVIEW_IN_PROGRESS":
             stack["StackStatus"] = "DELETE_COMPLETE"
@@ -222,12 +218,11 @@ class Cloud:
         return {"StackEvents": events[start : start + 3], **more}
 
     def ListStackResources(self, StackName: str) -> dict[str, Any]:
-        rest = {"LastUpdatedTimestamp": self.clock, "ResourceStatus": "CREATE_COMPLETE"}
-        made = self.stack(StackName)["made"].items()
-        found = [
-            {"LogicalResourceId": key, "ResourceType": one["Type"]} | rest for key, one in made
-        ]
-        return {"StackResourceSummaries": found}
+        return {"StackResourceSummaries": [
+            {"LogicalResourceId": name, "ResourceType": one["Type"],
+             "ResourceStatus": "CREATE_COMPLETE", "LastUpdatedTimestamp": self.clock}
+            for name, one in self.stack(StackName)["made"].items()
+        ]}  # fmt: skip
 
     def DetectStackDrift(self, StackName: str) -> dict[str, Any]:
         return {"StackDriftDetectionId": self.stack(StackName)["StackName"]}
@@ -244,22 +239,13 @@ class Cloud:
     # --- Redshift and the network
 
     def attributes(self, name: str) -> dict[str, str]:
-        place = f"{ACCOUNT}.{REGION}.redshift"
-        return {
-            "CopyRole.Arn": f"arn:aws:iam::{ACCOUNT}:role/{name}-copy",
-            "Cluster.MasterPasswordSecretArn": self.secret(name),
-            "Cluster.Endpoint.Address": f"{name}.{place}.amazonaws.com",
-            "Workgroup.Workgroup.Endpoint.Address": f"{name}.{place}-serverless.amazonaws.com",
-            "Workgroup.Workgroup.WorkgroupArn": ARN.format("redshift-serverless", "workgroup/w-1"),
-        }
-
-    def secret(self, name: str) -> str:
-        made = ARN.format("secretsmanager", f"secret:redshift!{name}-a1")
-        return self.outputs.get("secret", made)
+        return {key: text.format(name=name) for key, text in CASES["attributes"].items()}
 
     def GetNamespace(self, namespaceName: str) -> dict[str, Any]:
         assert "Namespace" in self.stack(namespaceName)["made"]
-        return {"namespace": {"adminPasswordSecretArn": self.secret(namespaceName)}}
+        made = self.attributes(namespaceName)["Cluster.MasterPasswordSecretArn"]
+        secret = self.outputs.get("REDSHIFT_SECRET_ARN", made)
+        return {"namespace": {"adminPasswordSecretArn": secret}}
 
     def ListUsageLimits(self, resourceArn: str) -> dict[str, Any]:
         return {"usageLimits": list(self.limits.values())} if self.limits else {}
@@ -285,17 +271,17 @@ class Cloud:
         if name not in self.snapshots:
             raise Refused(f"{name} not found", code)
         self.snapshots[name] -= 1
-        state = "creating" if self.snapshots[name] >= 0 else "available"
-        return "failed" if "snapshot" in self.fails else state
+        if "snapshot" in self.fails:
+            return "failed"
+        return "creating" if self.snapshots[name] >= 0 else "available"
 
     def GetSnapshot(self, snapshotName: str) -> dict[str, Any]:
-        state = self._snapshot(snapshotName, "ResourceNotFoundException").upper()
-        return {"snapshot": {"status": state}}
+        state = self._snapshot(snapshotName, "ResourceNotFoundException")
+        return {"snapshot": {"status": state.upper()}}
 
     def DescribeClusterSnapshots(self, SnapshotIdentifier: str) -> dict[str, Any]:
-        return {
-            "Snapshots": [{"Status": self._snapshot(SnapshotIdentifier, "ClusterSnapshotNotFound")}]
-        }
+        state = self._snapshot(SnapshotIdentifier, "ClusterSnapshotNotFound")
+        return {"Snapshots": [{"Status": state}]}
 
     def DescribeSubnets(self, Filters: list[dict[str, Any]]) -> dict[str, Any]:
         (asked,) = Filters
@@ -323,8 +309,6 @@ def _changes(old: dict[str, Any], new: dict[str, Any]) -> list[dict[str, Any]]:
             both = before["Properties"], after["Properties"]
             names = {key for key in both[0] | both[1] if both[0].get(key) != both[1].get(key)}
             change["Replacement"] = str(bool(names & create_only(kind)))
-            change["Details"] = [
-                {"Target": {"Attribute": "Properties", "Name": key}} for key in names
-            ]
+            change["Details"] = [{"Target": {"Name": key}} for key in names]
         changes.append(change)
     return changes

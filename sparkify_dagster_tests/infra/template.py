@@ -2,11 +2,14 @@
 
 import re
 from functools import cache
+from pathlib import Path
 from typing import Any
 
+import yaml
 from cfnlint.decode.cfn_yaml import loads
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
+CASES = yaml.safe_load(Path(__file__).with_name("cases.yaml").read_text("utf-8"))
 NO_VALUE = object()
 ACCOUNT, REGION = "123456789012", "us-west-2"
 _load = cache(loads)
@@ -71,27 +74,22 @@ class Rendered:
     def _named(self, name: str) -> str:
         return str(self.values.get(name, self.real.get(name, f"<{name}>")))
 
-    def _there(self, section: str) -> dict[str, Any]:
-        items = self.template[section].items()
-        return {
-            k: v
-            for k, v in items
-            if "Condition" not in v or self._call("Condition", v["Condition"])()
-        }
+    def _there(self, section: str) -> dict[str, dict[str, Any]]:
+        """Return the section's entries whose condition holds, in which all is filled in."""
+        found = {}
+        for key, one in self.template[section].items():
+            needs = {name: of for name, of in one.items() if name == "Condition"}
+            if not needs or self.value(needs):
+                found[key] = {name: self.value(one[name]) for name in one.keys() - needs}
+        return found
 
     def resources(self) -> dict[str, dict[str, Any]]:
-        """Return what is made, in an order in which it can be, with type and properties."""
-        return {
-            key: {"Type": one["Type"], "Properties": self.value(one["Properties"])}
-            for key, one in self._there("Resources").items()
-        }
+        """Return what is made, in an order in which it can be."""
+        return self._there("Resources")
 
     def outputs(self) -> list[dict[str, str]]:
-        return [
-            {"OutputKey": key, "OutputValue": str(self.value(one["Value"])),
-             "Description": one["Description"]}
-            for key, one in self._there("Outputs").items()
-        ]  # fmt: skip
+        found = self._there("Outputs").items()
+        return [{"OutputKey": key, "OutputValue": one.pop("Value"), **one} for key, one in found]
 
 
 def _fits(text: str, one: dict[str, Any]) -> bool:

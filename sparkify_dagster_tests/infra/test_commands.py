@@ -1,16 +1,21 @@
 """plan, up, status and down against the double of AWS: what they do, say, and leave behind."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
+from sparkify_dagster.cli.infra import command
+from sparkify_dagster.infra.options import OPTIONS
 from sparkify_dagster.settings import load_settings
 from sparkify_dagster.warehouse.redshift.settings import load_redshift_settings
 from sparkify_dagster_tests.conftest import REPOSITORY
+from sparkify_dagster_tests.infra.cloud import Cloud
 from sparkify_dagster_tests.infra.conftest import Sparkify
-from sparkify_dagster_tests.infra.template import ACCOUNT, REGION
+from sparkify_dagster_tests.infra.template import ACCOUNT, CASES
 
 CIDR = ("--allow-cidr", "10.0.0.0/16")
 DOWN = ("down", "--confirm", "sparkify", "--final-snapshot", "kept")
@@ -59,7 +64,10 @@ def test_up_makes_it_once_and_then_what_the_options_change(sparkify: Sparkify, k
     assert "change  SecurityGroup" in changed
     assert "- SecurityGroupIngress.CidrIp: 10.0.0.0/16" in changed
     assert limits() == ([] if kind else [48])
-    assert "no limit" not in sparkify("status")
+    sparkify.cloud.is_protected = True
+    said = sparkify("status")
+    assert "deletion protection on" in said
+    assert "no limit" not in said
 
 
 @kinds
@@ -84,23 +92,6 @@ def test_down_keeps_the_snapshot_that_was_asked_for(sparkify: Sparkify, kind: Wo
     sparkify(*DOWN)
     assert (sparkify.state(), list(cloud.snapshots)) == ([], ["kept"])
     assert not any("Create" in name and "Snapshot" in name for name in cloud.writes)
-
-
-def test_down_asks_and_respects(sparkify: Sparkify) -> None:
-    cloud = sparkify.cloud
-    sparkify("up")
-    for words, typed, reason in (
-        (("--confirm", "sparkify"), "", "--no-final-snapshot"),
-        (("--confirm", "other", "--no-final-snapshot"), "", "nothing was deleted"),
-        ((), "y\nsnap\nother\n", "nothing was deleted"),
-    ):
-        assert reason in sparkify("down", *words, typed=typed, works=False)
-    cloud.fails["snapshot"] = "disk"
-    assert "failed: nothing was deleted" in sparkify(*DOWN, works=False)
-    next(iter(cloud.stacks.values()))["EnableTerminationProtection"] = True
-    assert "--no-enable-termination-protection" in sparkify(*DOWN, works=False)
-    assert "deletion protection on" in sparkify("status")
-    assert (cloud.writes, len(sparkify.state()), len(cloud.limits)) == ([], 1, 1)
 
 
 SERVERLESS = ("SecurityGroup", "CopyRole", "Namespace", "Workgroup")
@@ -139,40 +130,17 @@ def test_an_update_that_fails_leaves_all_as_before(sparkify: Sparkify) -> None:
         assert "continue-update-rollback" in sparkify(word, "--max-rpu", "32", works=False)
 
 
-def test_no_change_loses_the_data(sparkify: Sparkify) -> None:
-    sparkify("up")
-    before = sparkify.state()
-    for words in (("up", "--provisioned"), ("up", "--database", "b"), ("plan", "--database", "b")):
-        assert "holds the data and cannot be changed" in sparkify(*words, works=False)
-        assert "ExecuteChangeSet" not in sparkify.cloud.writes
-    assert sparkify.state() == before
-
-
-REFUSED: list[tuple[Words, dict[str, Any], str]] = [
-    ((), {"subnets": [("subnet-1", "us-west-2a", "vpc-1")] * 2}, "found: subnet-1 in us-west-2a"),
-    ((), {"subnets": []}, "name subnets of one VPC in us-west-2; found: none"),
-    (("--subnet-id", "subnet-9"), {}, "found: none"),
-    ((), {"fails": {"validation": "sparkify-copy already exists"}}, "CopyRole: sparkify-copy alr"),
-    ((), {"fails": {"CreateChangeSet": "User: a is not authorized to perform: "
-                    "cloudformation:CreateChangeSet on x"}}, "AWS refuses cloudformation:CreateCh"),
-    (("--public",), {}, "--public needs --allow-cidr"),
-    (("--allow-cidr", "0.0.0.0/0"), {}, "one IPv4 network"),
-    (("--base-rpu", "12"), {}, "multiples of 8"),
-    (("--base-rpu", "32"), {}, "rising"),
-    (("--lake", ""), {}, "no lake"),
-    (("--lake", "s3://a*b/c"), {}, "is no s3://bucket/prefix"),
-    (("--manifest-prefix", "s3://music/sparkify/log_data/m"), {}, "give a prefix of its own"),
-    (("--manifest-prefix", "s3://music/"), {}, "give a prefix of its own"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("words", "changes", "reason"), REFUSED)
-def test_what_a_plan_refuses(
-    sparkify: Sparkify, words: Words, changes: dict[str, Any], reason: str
-) -> None:
-    vars(sparkify.cloud).update(changes)
-    assert reason in " ".join(sparkify("plan", *words, works=False).split())
-    assert sparkify.state() == []
+@pytest.mark.parametrize("case", CASES["refused"], ids=lambda case: case["says"])
+def test_what_is_refused_changes_nothing(sparkify: Sparkify, case: dict[str, Any]) -> None:
+    cloud = sparkify.cloud
+    if "after" in case:
+        sparkify(case["after"])
+    before = sparkify.state(), dict(cloud.limits)
+    vars(cloud).update(case.get("account", {}))
+    said = sparkify(*case["words"], typed=case.get("typed", ""), works=False)
+    assert case["says"] in " ".join(said.split())
+    assert (sparkify.state(), cloud.limits) == before
+    assert not {"ExecuteChangeSet", "DeleteUsageLimit"} & {*cloud.writes}
 
 
 @kinds
@@ -202,7 +170,7 @@ def test_goes_on_after_a_cut_at_every_call(sparkify: Sparkify, kind: Words) -> N
 
 
 def test_throttling_is_waited_out(sparkify: Sparkify) -> None:
-    sparkify.cloud.is_throttled = True
+    sparkify.cloud.throttled = {}
     sparkify("up")
     assert sparkify.state()[0][0] == "CREATE_COMPLETE"
     sparkify(*DOWN)
@@ -212,47 +180,26 @@ def test_throttling_is_waited_out(sparkify: Sparkify) -> None:
 def test_drift_is_told(sparkify: Sparkify) -> None:
     sparkify("up")
     assert "All is as the template says" in sparkify("status", "--drift")
-    differs = {"PropertyPath": "/CidrIp", "ExpectedValue": "10.0.0.0/16", "ActualValue": "::/0"}
-    group = {"StackId": "x", "LogicalResourceId": "SecurityGroup", "ResourceType": "AWS::EC2::X",
-             "StackResourceDriftStatus": "MODIFIED", "Timestamp": sparkify.cloud.clock,
-             "PropertyDifferences": [differs | {"DifferenceType": "NOT_EQUAL"}]}  # fmt: skip
-    gone = {"LogicalResourceId": "CopyRole", "StackResourceDriftStatus": "DELETED"}
-    sparkify.cloud.drifts = [group, group | gone | {"PropertyDifferences": []}]
+    sparkify.cloud.drifts = CASES["drifts"]
     said = sparkify("status", "--drift")
     assert "SecurityGroup is MODIFIED\n  /CidrIp: 10.0.0.0/16 -> ::/0\nCopyRole is DELETED" in said
 
 
-SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:"
-ADMIN = "redshift!sparkify-a1"
-ENV_FILES = {
-    "the example": ((REPOSITORY / ".env.example").read_text("utf-8"), ADMIN),
-    "an earlier admin": (f"REDSHIFT_SECRET_ARN={SECRET}redshift!old-b2\n", ADMIN),
-    "the loading user": (f"REDSHIFT_SECRET_ARN={SECRET}loader-c3\n", "loader-c3"),
-    "other logins": ("export REDSHIFT_WORKGROUP=w\nREDSHIFT_CLUSTER_ID=c\nREDSHIFT_USER=u\n"
-                     "REDSHIFT_PASSWORD=p\nMINE=1\n", ADMIN),
-}  # fmt: skip
+EXAMPLE = [(REPOSITORY / ".env.example").read_text("utf-8"), "redshift!sparkify-a1"]
 
 
-@pytest.mark.parametrize("case", ENV_FILES)
-def test_the_platform_takes_what_up_writes(sparkify: Sparkify, case: str) -> None:
-    text, secret = ENV_FILES[case]
+@pytest.mark.parametrize(("text", "secret"), [EXAMPLE, *CASES["env_files"]])
+def test_the_platform_takes_what_up_writes(sparkify: Sparkify, text: str, secret: str) -> None:
     path = sparkify.env_file
     path.write_text(text, "utf-8")
     sparkify("up")
-    values = accepted(path)
-    assert values["REDSHIFT_SECRET_ARN"] == SECRET + secret
-    before = path.read_text("utf-8")
+    values, before, written = accepted(path), path.read_text("utf-8"), path.stat()
+    assert values["REDSHIFT_SECRET_ARN"].endswith(f":secret:{secret}")
     kept = [line.removeprefix("#") for line in before.splitlines()]
     for line in text.splitlines():
         assert line.removeprefix("#") in kept or line.partition("=")[0] in values
     sparkify("up")
-    assert path.read_text("utf-8") == before
-
-
-def test_a_file_that_cannot_be_written_leaves_the_warehouse_up(sparkify: Sparkify) -> None:
-    said = sparkify("up", "--env-file", "nowhere/.env", works=False)
-    assert "all is up, but nowhere/.env cannot be written" in said
-    assert sparkify.state()[0][0] == "CREATE_COMPLETE"
+    assert (path.read_text("utf-8"), path.stat()) == (before, written)
 
 
 def test_template_and_policy_are_printed(sparkify: Sparkify) -> None:
@@ -260,3 +207,21 @@ def test_template_and_policy_are_printed(sparkify: Sparkify) -> None:
     policy = json.loads(sparkify("host-policy", "--lake", "s3://music/sparkify"))
     resources = [one["Resource"] for one in policy["Statement"]]
     assert "arn:aws:s3:::music/sparkify/manifests/*" in resources
+
+
+DOCS = (REPOSITORY / "docs/provisioning.md").read_text("utf-8")
+
+
+def test_docs_name_options_and_defaults() -> None:
+    rows = dict(re.findall(r"^\| `(--[\w-]+)` \| `?(.*?)`? \|", DOCS, re.MULTILINE))
+    params = [one for each in command.commands.values() for one in each.params]
+    options = {one.opts[0]: one.name for one in params if isinstance(one, click.Option)}
+    assert set(rows) == set(options)
+    for flag, name in options.items():
+        if name in OPTIONS and OPTIONS[name]["Default"]:
+            assert rows[flag] == str(OPTIONS[name]["Default"])
+
+
+def test_docs_name_the_rights() -> None:
+    named = re.findall(r"`(?:cloudformation|ec2|redshift|redshift-serverless):(\w+)`", DOCS)
+    assert sorted(named) == sorted(name for name in vars(Cloud) if name[0].isupper())

@@ -65,7 +65,7 @@ def test_every_step_works_without_an_edit_that_the_guide_does_not_name(
     admin = secret("redshift!sparkify-admin", username=double.user, password=PASSWORD)
     sparkify.cloud.outputs = {
         "REDSHIFT_HOST": double.host, "REDSHIFT_PORT": str(double.port), "AWS_REGION": REGION,
-        "REDSHIFT_DATABASE": double.database, "secret": admin}  # fmt: skip
+        "REDSHIFT_DATABASE": double.database, "REDSHIFT_SECRET_ARN": admin}  # fmt: skip
     own = secret("sparkify/dagster", username="dagster", password=LOADER, **place)
 
     def make_the_user(text: str) -> None:
