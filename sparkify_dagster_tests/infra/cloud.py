@@ -34,8 +34,8 @@ class Cloud:
         self.limits: dict[str, dict[str, Any]] = {}
         self.subnets = [(f"subnet-{zone}", f"us-west-2{zone}", "vpc-1") for zone in "abc"]
         self.fails: dict[str, str] = {}  # resource or call: the reason
-        self.outputs: dict[str, str] = {}  # in place of those of the template
-        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.outputs: dict[str, str] = {}  # in place of the template's, or attributes
+        self.calls: list[tuple[str, dict[str, Any]]] = []  # name and parameters
         self.cut = (-1, False)  # the call's number, and whether it takes effect
         self.throttled: dict[str, Any] | None = None  # what was last, where each call is once
         self.is_protected = False
@@ -50,7 +50,7 @@ class Cloud:
     def answer(self, request: Any, event_name: str, **_: Any) -> AWSResponse:
         _, service, operation = event_name.split(".")
         number, params = len(self.calls) - 1, self.calls[-1][1]
-        self.calls[-1] = (f"{service}:{operation}", params)
+        self.calls[-1] = (operation, params)
         model = get_service_model(service).operation_model(operation)
         try:
             if self.throttled is not None and self.throttled is not params:
@@ -74,8 +74,7 @@ class Cloud:
 
     @property
     def writes(self) -> list[str]:
-        names = [name.partition(":")[2] for name, _ in self.calls]
-        return [name for name in names if not name.startswith(READS)]
+        return [name for name, _ in self.calls if not name.startswith(READS)]
 
     # --- CloudFormation
 
@@ -127,15 +126,13 @@ class Cloud:
     def _set(self, stack_name: str, name: str) -> dict[str, Any]:
         if name not in (sets := self.stack(stack_name)["sets"]):
             raise Refused(f"ChangeSet [{name}] does not exist", "ChangeSetNotFound")
-        found: dict[str, Any] = sets[name]
-        return found
+        return dict(sets[name])
 
     def DescribeChangeSet(
         self, StackName: str, ChangeSetName: str, IncludePropertyValues: bool
     ) -> dict[str, Any]:
         assert IncludePropertyValues
-        shown: dict[str, Any] = next(self._set(StackName, ChangeSetName)["shown"])
-        return shown
+        return dict(next(self._set(StackName, ChangeSetName)["shown"]))
 
     def DescribeEvents(self, **_: Any) -> dict[str, Any]:
         event = {"EventType": "VALIDATION_ERROR", "LogicalResourceId": "CopyRole",
@@ -228,10 +225,9 @@ class Cloud:
         return {"StackDriftDetectionId": self.stack(StackName)["StackName"]}
 
     def DescribeStackDriftDetectionStatus(self, StackDriftDetectionId: str) -> dict[str, Any]:
-        asked = sum("DriftDetectionStatus" in name for name, _ in self.calls)
-        state = "DETECTION_IN_PROGRESS" if asked == 1 else "DETECTION_COMPLETE"
+        state = "IN_PROGRESS" if self.calls[-2][0] == "DetectStackDrift" else "COMPLETE"
         return {"StackId": "x", "StackDriftDetectionId": StackDriftDetectionId,
-                "DetectionStatus": state, "Timestamp": self.clock}  # fmt: skip
+                "DetectionStatus": f"DETECTION_{state}", "Timestamp": self.clock}  # fmt: skip
 
     def DescribeStackResourceDrifts(self, **_: Any) -> dict[str, Any]:
         return {"StackResourceDrifts": self.drifts}
@@ -239,12 +235,12 @@ class Cloud:
     # --- Redshift and the network
 
     def attributes(self, name: str) -> dict[str, str]:
-        return {key: text.format(name=name) for key, text in CASES["attributes"].items()}
+        made = {key: text.format(name=name) for key, text in CASES["attributes"].items()}
+        return made | self.outputs
 
     def GetNamespace(self, namespaceName: str) -> dict[str, Any]:
         assert "Namespace" in self.stack(namespaceName)["made"]
-        made = self.attributes(namespaceName)["Cluster.MasterPasswordSecretArn"]
-        secret = self.outputs.get("REDSHIFT_SECRET_ARN", made)
+        secret = self.attributes(namespaceName)["Cluster.MasterPasswordSecretArn"]
         return {"namespace": {"adminPasswordSecretArn": secret}}
 
     def ListUsageLimits(self, resourceArn: str) -> dict[str, Any]:
@@ -285,11 +281,10 @@ class Cloud:
 
     def DescribeSubnets(self, Filters: list[dict[str, Any]]) -> dict[str, Any]:
         (asked,) = Filters
-        return {"Subnets": [
-            {"SubnetId": subnet, "AvailabilityZone": zone, "VpcId": vpc}
-            for subnet, zone, vpc in self.subnets
-            if asked["Name"] == "default-for-az" or subnet in asked["Values"]
-        ]}  # fmt: skip
+        keys = ("SubnetId", "AvailabilityZone", "VpcId")
+        there = [dict(zip(keys, one, strict=True)) for one in self.subnets]
+        named = [one for one in there if one["SubnetId"] in asked["Values"]]
+        return {"Subnets": there if asked["Name"] == "default-for-az" else named}
 
 
 def _changes(old: dict[str, Any], new: dict[str, Any]) -> list[dict[str, Any]]:

@@ -78,8 +78,8 @@ class Rendered:
         """Return the section's entries whose condition holds, in which all is filled in."""
         found = {}
         for key, one in self.template[section].items():
-            needs = {name: of for name, of in one.items() if name == "Condition"}
-            if not needs or self.value(needs):
+            needs = {"Condition"} & one.keys()
+            if all(self.value({name: one[name]}) for name in needs):
                 found[key] = {name: self.value(one[name]) for name in one.keys() - needs}
         return found
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 import pytest
+from dotenv import dotenv_values
 
 from sparkify_dagster.cli.infra import command
 from sparkify_dagster.infra.options import OPTIONS
@@ -15,32 +16,27 @@ from sparkify_dagster.warehouse.redshift.settings import load_redshift_settings
 from sparkify_dagster_tests.conftest import REPOSITORY
 from sparkify_dagster_tests.infra.cloud import Cloud
 from sparkify_dagster_tests.infra.conftest import Sparkify
-from sparkify_dagster_tests.infra.template import ACCOUNT, CASES
+from sparkify_dagster_tests.infra.template import CASES
 
 CIDR = ("--allow-cidr", "10.0.0.0/16")
 DOWN = ("down", "--confirm", "sparkify", "--final-snapshot", "kept")
-DOWN_WITHOUT = ("down", "--confirm", "sparkify", "--no-final-snapshot")
-KINDS = {"serverless": (), "cluster": ("--provisioned",)}
-kinds = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+kinds = pytest.mark.parametrize("kind", [(), ("--provisioned",)], ids=["serverless", "cluster"])
 Words = tuple[str, ...]
 
 
 def accepted(path: Path) -> dict[str, str]:
     """Return the variables of a `.env`, after the platform's own settings have taken them."""
-    lines = [one for one in path.read_text().splitlines() if one and not one.startswith("#")]
-    values = dict(line.split("=", 1) for line in lines)
+    values = {key: value or "" for key, value in dotenv_values(path).items()}
     load_redshift_settings(load_settings(values).lake, 300, values)
     return values
 
 
-@kinds
-def test_a_plan_shows_all_and_makes_nothing(sparkify: Sparkify, kind: Words) -> None:
+@pytest.mark.parametrize(("kind", "texts"), CASES["planned"])
+def test_a_plan_shows_all_and_makes_nothing(
+    sparkify: Sparkify, kind: Words, texts: list[str]
+) -> None:
     shown = sparkify("plan", *CIDR, *kind)
-    for text in ("make  CopyRole (AWS::IAM::Role)", "CidrIp: 10.0.0.0/16", "s3:GetObject",
-                 f"aws:SourceAccount: {ACCOUNT}", "PubliclyAccessible: false", "require_ssl",
-                 "sparkify/log_data/*", "AdminPassword: True" if not kind else "Encrypted: True",
-                 "Nothing was made"):  # fmt: skip
-        assert text in shown
+    assert [text for text in texts if text not in shown] == []
     assert sparkify.state() == []
     assert sparkify.cloud.writes == ["CreateChangeSet", "DeleteChangeSet", "DeleteStack"]
     assert not sparkify.env_file.exists()
@@ -48,23 +44,21 @@ def test_a_plan_shows_all_and_makes_nothing(sparkify: Sparkify, kind: Words) -> 
 
 @kinds
 def test_up_makes_it_once_and_then_what_the_options_change(sparkify: Sparkify, kind: Words) -> None:
-    def limits() -> list[int]:
-        return [one["amount"] for one in sparkify.cloud.limits.values()]
-
+    cloud = sparkify.cloud
     assert "CREATE_COMPLETE              CopyRole" in sparkify("up", *CIDR, *kind)
     values, after = accepted(sparkify.env_file), sparkify.state()
     assert values["SPARKIFY_LAKE"] == "s3://music/sparkify"
     assert values["SPARKIFY_MANIFEST_PREFIX"] == "s3://music/sparkify/manifests"
     assert sparkify.env_file.stat().st_mode & 0o777 == 0o600
-    assert limits() == ([] if kind else [24])
+    assert [one["amount"] for one in cloud.limits.values()] == ([] if kind else [24])
     assert "No resource changes" in sparkify("up")
-    assert set(sparkify.cloud.writes) == {"CreateChangeSet", "DeleteChangeSet"}
+    assert set(cloud.writes) == {"CreateChangeSet", "DeleteChangeSet"}
     assert (accepted(sparkify.env_file), sparkify.state()) == (values, after)
     changed = sparkify("up", "--allow-cidr", "", "--usage-limit", "48")
     assert "change  SecurityGroup" in changed
     assert "- SecurityGroupIngress.CidrIp: 10.0.0.0/16" in changed
-    assert limits() == ([] if kind else [48])
-    sparkify.cloud.is_protected = True
+    assert [one["amount"] for one in cloud.limits.values()] == ([] if kind else [48])
+    cloud.is_protected = True
     said = sparkify("status")
     assert "deletion protection on" in said
     assert "no limit" not in said
@@ -79,7 +73,6 @@ def test_down_keeps_the_snapshot_that_was_asked_for(sparkify: Sparkify, kind: Wo
     assert (sparkify.state(), list(cloud.snapshots), cloud.limits) == ([], ["kept"], {})
     order = [name for name in cloud.writes if "UsageLimit" not in name]
     assert order == ["CreateClusterSnapshot" if kind else "CreateSnapshot", "DeleteStack"]
-    assert not any("s3" in name.lower() for name, _ in cloud.calls)
     assert "There is no stack" in sparkify("down")
     sparkify("up", *kind)
     assert "kept exists already" in sparkify(*DOWN, works=False)
@@ -94,14 +87,8 @@ def test_down_keeps_the_snapshot_that_was_asked_for(sparkify: Sparkify, kind: Wo
     assert not any("Create" in name and "Snapshot" in name for name in cloud.writes)
 
 
-SERVERLESS = ("SecurityGroup", "CopyRole", "Namespace", "Workgroup")
-RESOURCES = (*SERVERLESS, "ParameterGroup", "SubnetGroup", "Cluster")
-
-
-@pytest.mark.parametrize("name", RESOURCES)
-def test_a_resource_that_fails_is_named_with_its_own_reason(sparkify: Sparkify, name: str) -> None:
-    options = () if name in SERVERLESS else ("--provisioned",)
-    options = (*options, *(f"--subnet-id={one}" for one, _, _ in sparkify.cloud.subnets))
+@pytest.mark.parametrize(("name", "options"), CASES["resources"].items())
+def test_a_resource_that_fails_is_named(sparkify: Sparkify, name: str, options: Words) -> None:
     sparkify.cloud.fails[name] = "You have reached the quota"
     said = [sparkify(word, *options, works=False) for word in ("up", "up", "plan")]
     for one in [*said, sparkify("status", works=False)]:
@@ -114,7 +101,7 @@ def test_a_resource_that_fails_is_named_with_its_own_reason(sparkify: Sparkify, 
     sparkify.cloud.fails[name] = "Still in use"
     assert f"DELETE_FAILED: {name} (" in sparkify(*DOWN, works=False)
     sparkify.cloud.fails.clear()
-    sparkify(*DOWN_WITHOUT)
+    sparkify(*DOWN[:3], "--no-final-snapshot")
     assert sparkify.state() == []
 
 
@@ -172,9 +159,8 @@ def test_goes_on_after_a_cut_at_every_call(sparkify: Sparkify, kind: Words) -> N
 def test_throttling_is_waited_out(sparkify: Sparkify) -> None:
     sparkify.cloud.throttled = {}
     sparkify("up")
-    assert sparkify.state()[0][0] == "CREATE_COMPLETE"
     sparkify(*DOWN)
-    assert sparkify.state() == []
+    assert (sparkify.state(), list(sparkify.cloud.snapshots)) == ([], ["kept"])
 
 
 def test_drift_is_told(sparkify: Sparkify) -> None:

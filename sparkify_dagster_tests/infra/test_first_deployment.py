@@ -58,14 +58,13 @@ def test_every_step_works_without_an_edit_that_the_guide_does_not_name(
     place = {"host": double.host, "port": double.port, "dbname": double.database}
 
     def secret(name: str, **content: str | int) -> str:
-        arn = secrets.create_secret(Name=name, SecretString=json.dumps(content))["ARN"]
-        return str(arn)
+        return str(secrets.create_secret(Name=name, SecretString=json.dumps(content))["ARN"])
 
     # AWS makes the admin's secret, without a place, and tells the place as the stack's outputs.
     admin = secret("redshift!sparkify-admin", username=double.user, password=PASSWORD)
     sparkify.cloud.outputs = {
         "REDSHIFT_HOST": double.host, "REDSHIFT_PORT": str(double.port), "AWS_REGION": REGION,
-        "REDSHIFT_DATABASE": double.database, "REDSHIFT_SECRET_ARN": admin}  # fmt: skip
+        "REDSHIFT_DATABASE": double.database, "Cluster.MasterPasswordSecretArn": admin}  # fmt: skip
     own = secret("sparkify/dagster", username="dagster", password=LOADER, **place)
 
     def make_the_user(text: str) -> None:

@@ -15,8 +15,7 @@ NEEDED = {"LakeBucket": "music", "LakePrefix": "in/", "ManifestBucket": "copy", 
 
 
 def properties(given: dict[str, str], resource: str) -> dict[str, Any]:
-    made: dict[str, Any] = Rendered(TEMPLATE, NEEDED | given).resources()[resource]["Properties"]
-    return made
+    return dict(Rendered(TEMPLATE, NEEDED | given).resources()[resource]["Properties"])
 
 
 @pytest.mark.parametrize(("given", "resource", "wanted"), CASES["options"])
