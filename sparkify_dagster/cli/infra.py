@@ -20,6 +20,7 @@ from dotenv import dotenv_values
 from sparkify_dagster.infra import options
 from sparkify_dagster.infra.stack import AS_BEFORE, Stack
 
+TRIES = Config(retries={"mode": "standard", "total_max_attempts": 10})
 # AWS's errors by code, botocore's own by name: the first that fits says what helps.
 _REMEDIES = (
     (r"Credential|SSO|Token|AuthFailure|Signature|RequestExpired|UnrecognizedClient|Profile",
@@ -199,8 +200,7 @@ def _stack(name: str, region: str | None) -> Iterator[Stack]:
     """Give the stack; turn AWS's errors into one line."""
     try:
         session = boto3.session.Session(region_name=region)
-        tries = Config(retries={"mode": "standard", "total_max_attempts": 10})
-        yield Stack(partial(session.client, config=tries), name)
+        yield Stack(partial(session.client, config=TRIES), name)
     except (BotoCoreError, ClientError) as error:
         raise ClickException(_explain(error)) from None
     except KeyboardInterrupt:

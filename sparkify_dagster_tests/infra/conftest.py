@@ -45,8 +45,7 @@ class Sparkify:
 def session() -> boto3.session.Session:
     """botocore with everything but the network; reading the services' models takes a second."""
     session = boto3.session.Session("AKIDINFRA", "secret", region_name=REGION)
-    made = cache(session.client)
-    session.client = lambda service, config=None: made(service)
+    session.client = cache(session.client)
     return session
 
 
@@ -57,7 +56,7 @@ def sparkify(
     run = Sparkify(tmp_path)
     warnings.filterwarnings("ignore", "Exception.Refused. with code")  # moto knows fewer codes
     for service in ("cloudformation", "ec2", "redshift", "redshift-serverless"):
-        events = session.client(service).meta.events
+        events = session.client(service, config=infra.TRIES).meta.events
         for name, handler in (("before-parameter-build", "remember"), ("before-send", "answer")):
             events.unregister(name, unique_id=name)
             events.register(name, getattr(run.cloud, handler), unique_id=name)
