@@ -5,14 +5,14 @@ dozens of songs already has each of them.
 """
 
 from collections import Counter
-from dataclasses import dataclass, replace
 from random import Random
+from typing import Any, NamedTuple
 
 from sparkify_dagster.sample import draw
 from sparkify_dagster.sample.words import WORDS, encode, garble, plural
 
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-HEX = "0123456789ABCDEF"
+# What stands in the form of an id for a letter and for a digit.
+LETTERS = {"?": "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "#": "0123456789ABCDEF"}
 
 # The real song_data holds 22 files a folder and fills A/A/A, A/A/B ... in order.
 SONGS_PER_FOLDER = 22
@@ -34,77 +34,41 @@ PLACES = {
     "ensemble": WORDS["ensembles"],
 }
 
-
-@dataclass(frozen=True, slots=True)
-class Artist:
-    """The artist fields of one song file; coordinates in degrees, both or none."""
-
-    artist_id: str
-    name: str | int
-    location: str | int | None
-    latitude: float | None
-    longitude: float | None
+# The keys of a song file, but `duration` is in units of 0.00001 seconds. An artist has those of
+# its own: coordinates in degrees, both or none. Year 0 is unknown.
+Song = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Song:
-    """One song file. `duration` in units of 0.00001 seconds; year 0 is unknown."""
-
-    track_id: str
-    song_id: str
-    title: str | int | float
-    artist: Artist
-    duration: int
-    year: int
-
-    @property
-    def path(self) -> str:
-        """The file's path inside song_data: the track id's third to fifth letters are folders."""
-        return f"{self.track_id[2]}/{self.track_id[3]}/{self.track_id[4]}/{self.track_id}.json"
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """Title and artist name as text: what an event is matched on."""
-        return str(self.title), str(self.artist.name)
-
-    def as_line(self) -> str:
-        """Return the file's content: keys sorted, no final newline."""
-        return encode(
-            {
-                "artist_id": self.artist.artist_id,
-                "artist_latitude": self.artist.latitude,
-                "artist_location": self.artist.location,
-                "artist_longitude": self.artist.longitude,
-                "artist_name": self.artist.name,
-                "duration": self.duration / 100_000,
-                "num_songs": 1,
-                "song_id": self.song_id,
-                "title": self.title,
-                "year": self.year,
-            }
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Track:
+class Track(NamedTuple):
     """What a play says about its song; `matched` if title and artist are catalogued."""
 
-    artist: str
-    song: str
-    length: float  # seconds
+    values: dict[str, Any]  # artist, song, length in seconds
     length_ms: int
     matched: bool
 
 
-def make_songs(count: int, seed: int) -> list[Song]:
-    """Return the catalogue, in the order of its files' paths."""
-    return _Catalogue(draw.generator(seed, "songs")).songs(count)
+def make_songs(count: int, seed: int) -> dict[str, Song]:
+    """Return the catalogue by file inside song_data, in order."""
+    catalogue = _Catalogue(draw.generator(seed, "songs"))
+    songs: dict[str, Song] = {}
+    last: Song = {}
+    for position in range(count):
+        # A second recording: the same title and artist, another duration.
+        again = last if position % 250 == 39 else None
+        track_id, last = catalogue.song(position, again)
+        songs[f"{track_id[2]}/{track_id[3]}/{track_id[4]}/{track_id}.json"] = last
+    return dict(sorted(songs.items()))
+
+
+def song_line(song: Song) -> str:
+    """Return a song file's content: keys sorted, no final newline."""
+    return encode(dict(sorted({**song, "duration": song["duration"] / 100_000}.items())))
 
 
 def make_tracks(songs: list[Song], seed: int) -> tuple[list[Track], list[Track]]:
     """Return the catalogue's tracks and those outside it, each from most to least played."""
     rng = draw.generator(seed, "tracks")
-    known = {song.key for song in songs}
+    known = set(map(_key, songs))
     inside = [
         _track_of(song, rank, known, rng) for rank, song in enumerate(_by_popularity(songs, rng))
     ]
@@ -114,10 +78,10 @@ def make_tracks(songs: list[Song], seed: int) -> tuple[list[Track], list[Track]]
     while len(outside) < count:
         artist = draw.one_of(rng, strangers)
         if rng.random() < 0.4:
-            artist = draw.one_of(rng, songs).key[1]
+            _, artist = _key(draw.one_of(rng, songs))
         title = invent(rng, "title_patterns")
         if rng.random() < 0.1:
-            title = draw.one_of(rng, songs).key[0]
+            title, _ = _key(draw.one_of(rng, songs))
         if len(outside) % 150 == 50:
             title = str(draw.whole(rng, 2, 3000))
         if len(outside) % 150 == 75:
@@ -140,84 +104,68 @@ class _Catalogue:
 
     def __init__(self, rng: Random) -> None:
         self._rng = rng
-        self._artists: list[Artist] = []
+        self._artists: list[Song] = []
         self._names: set[str | int] = set()
         self._keys: set[tuple[str, str]] = set()
         self._ids: set[str] = set()
 
-    def songs(self, count: int) -> list[Song]:
-        songs: list[Song] = []
-        for position in range(count):
-            # A second recording: the same title and artist, another duration.
-            if position % 250 == 39:
-                songs.append(self._second_recording(songs[-1], position))
-            else:
-                songs.append(self._song(position))
-        return sorted(songs, key=lambda song: song.path)
+    def song(self, position: int, again: Song | None) -> tuple[str, Song]:
+        """Return a song with its track's id; another recording of the one given, if any."""
+        rng = self._rng
+        artist = self._artist_of(position) if again is None else again
+        if again is None and position % 1000 == 29:
+            artist = artist | {"artist_location": None}
+        longer = again["duration"] + draw.whole(rng, 20_00000, 90_00000) if again else 0
+        folder = position // SONGS_PER_FOLDER % 26**3
+        names = "".join(LETTERS["?"][folder // size % 26] for size in (676, 26, 1))
+        track_id = self._unused(f"TR{names}??128F#######")
+        song = artist | {"song_id": self._unused("SO?????12#########"), "num_songs": 1}
+        if again:
+            return track_id, song | {"duration": _uneven(longer)}
+        song["title"] = self._title(position, str(artist["artist_name"]))
+        song["duration"] = _duration(rng)
+        is_dated = rng.random() >= SHARE_WITHOUT_YEAR
+        song["year"] = 2010 - int(55 * rng.random() * rng.random()) if is_dated else 0
+        return track_id, song
 
-    def _song(self, position: int) -> Song:
-        artist = self._artist_of(position)
-        if position % 1000 == 29:
-            artist = replace(artist, location=None)
-        return Song(
-            track_id=self._track_id(position),
-            song_id=self._unused("SO", LETTERS, "12", HEX, 9),
-            title=self._title(position, str(artist.name)),
-            artist=artist,
-            duration=_duration(self._rng),
-            year=_year(self._rng),
-        )
-
-    def _second_recording(self, song: Song, position: int) -> Song:
-        longer = song.duration + draw.whole(self._rng, 20_00000, 90_00000)
-        return replace(
-            song,
-            track_id=self._track_id(position),
-            song_id=self._unused("SO", LETTERS, "12", HEX, 9),
-            duration=longer + (longer % 100_000 == 0),
-        )
-
-    def _artist_of(self, position: int) -> Artist:
+    def _artist_of(self, position: int) -> Song:
         disagreement = {20: "name", 30: "location", 37: "coordinates"}.get(position % 40)
         if disagreement:
             return self._disagreeing(draw.one_of(self._rng, self._artists), disagreement)
         if self._artists and self._rng.random() < SHARE_OF_KNOWN_ARTISTS:
             return draw.one_of(self._rng, self._artists)
-        artist = self._new_artist(len(self._artists))
-        self._artists.append(artist)
-        return artist
+        self._artists.append(self._new_artist(len(self._artists)))
+        return self._artists[-1]
 
-    def _new_artist(self, number: int) -> Artist:
+    def _new_artist(self, number: int) -> Song:
         rng = self._rng
-        artist_id = self._unused("AR", LETTERS, "1187", HEX, 7)
+        artist: Song = {"artist_id": self._unused("AR?????1187#######")}
         name: str | int = self._name()
         if number % 160 == 7:
             name = draw.whole(rng, 100, 3000)
         elif number % 170 == 41:
-            name = self._artists[number - 3].name
+            name = self._artists[number - 3]["artist_name"]
         self._names.add(name)
-        place, latitude, longitude = draw.one_of(rng, WORDS["artist_places"])
+        place, *coordinates = draw.one_of(rng, WORDS["artist_places"])
         is_located = rng.random() >= 0.65
         known = rng.random() < 0.95 if is_located else rng.random() >= 0.69
         location = _odd_location(number, place if known else "", rng)
-        if not is_located:
-            return Artist(artist_id, name, location, None, None)
-        return Artist(artist_id, name, location, latitude / 100_000, longitude / 100_000)
+        artist |= {"artist_name": name, "artist_location": location}
+        nowhere = {"artist_latitude": None, "artist_longitude": None}
+        return artist | (_located(*coordinates) if is_located else nowhere)
 
-    def _disagreeing(self, artist: Artist, field: str) -> Artist:
+    def _disagreeing(self, artist: Song, field: str) -> Song:
         """Return the artist as another song file describes it."""
         rng = self._rng
         if field == "name":
             guest = f"{draw.one_of(rng, WORDS['women'])} {draw.one_of(rng, WORDS['surnames'])}"
-            return replace(artist, name=f"{artist.name} feat. {guest}")
+            return artist | {"artist_name": f"{artist['artist_name']} feat. {guest}"}
         if field == "location":
-            other = [place for place in WORDS["broader_places"] if place != artist.location]
-            return replace(artist, location=draw.one_of(rng, other))
-        _, latitude, longitude = draw.one_of(
-            rng,
-            [place for place in WORDS["artist_places"] if place[1] / 100_000 != artist.latitude],
-        )
-        return replace(artist, latitude=latitude / 100_000, longitude=longitude / 100_000)
+            places = [one for one in WORDS["broader_places"] if one != artist["artist_location"]]
+            return artist | {"artist_location": draw.one_of(rng, places)}
+        others = [_located(*coordinates) for _, *coordinates in WORDS["artist_places"]]
+        latitude = artist["artist_latitude"]
+        return artist | draw.one_of(rng, [o for o in others if o["artist_latitude"] != latitude])
 
     def _name(self) -> str:
         for _ in range(20):
@@ -237,21 +185,20 @@ class _Catalogue:
         self._keys.add((str(title), artist))
         return title
 
-    def _track_id(self, position: int) -> str:
-        folder = position // SONGS_PER_FOLDER % 26**3
-        prefix = LETTERS[folder // 676] + LETTERS[folder // 26 % 26] + LETTERS[folder % 26]
-        return self._unused(f"TR{prefix}", LETTERS, "128F", HEX, 7)
-
-    def _unused(self, start: str, letters: str, middle: str, digits: str, length: int) -> str:
-        """Return a new id of 18 characters in the form of the real ones."""
-        free = 18 - len(start) - len(middle) - length
+    def _unused(self, form: str) -> str:
+        """Return a new id in the form of the real ones."""
         while True:
-            filler = "".join(draw.one_of(self._rng, letters) for _ in range(free))
-            number = "".join(draw.one_of(self._rng, digits) for _ in range(length))
-            name = f"{start}{filler}{middle}{number}"
-            if name not in self._ids:
+            drawn = (
+                draw.one_of(self._rng, LETTERS[one]) if one in LETTERS else one for one in form
+            )
+            if (name := "".join(drawn)) not in self._ids:
                 self._ids.add(name)
                 return name
+
+
+def _located(latitude: int, longitude: int) -> dict[str, float]:
+    """Return the coordinates of an artist from units of 0.00001 degrees."""
+    return {"artist_latitude": latitude / 100_000, "artist_longitude": longitude / 100_000}
 
 
 def _odd_title(position: int, title: str, rng: Random) -> str | int | float:
@@ -286,7 +233,7 @@ def _odd_location(number: int, location: str, rng: Random) -> str | int:
 
 
 def _duration(rng: Random) -> int:
-    """Return a duration in units of 0.00001 seconds, never a whole number of seconds."""
+    """Return a duration in units of 0.00001 seconds."""
     kind = rng.random()
     if kind < 0.02:
         seconds = 8 + 50 * rng.random()
@@ -294,26 +241,29 @@ def _duration(rng: Random) -> int:
         seconds = 500 + 1500 * rng.random() * rng.random()
     else:
         seconds = 90 + 110 * (rng.random() + rng.random() + rng.random())
-    units = int(seconds * 100_000)
-    return units + (units % 100_000 == 0)
+    return _uneven(int(seconds * 100_000))
 
 
-def _year(rng: Random) -> int:
-    if rng.random() < SHARE_WITHOUT_YEAR:
-        return 0
-    return 2010 - int(55 * rng.random() * rng.random())
+def _uneven(duration: int) -> int:
+    """Return a duration that is never a whole number of seconds."""
+    return duration + (duration % 100_000 == 0)
+
+
+def _key(song: Song) -> tuple[str, str]:
+    """Return title and artist name as text: what an event is matched on."""
+    return str(song["title"]), str(song["artist_name"])
 
 
 def _by_popularity(songs: list[Song], rng: Random) -> list[Song]:
     """Return the songs from most to least played."""
     order = draw.mixed(rng, songs)
-    recordings = Counter(song.key for song in songs)
+    recordings = Counter(map(_key, songs))
     # The rarest cases are played often enough to occur in a small lake.
     rare: list[Song] = []
     plain: list[Song] = []
     for song in order:
-        is_text = isinstance(song.title, str) and isinstance(song.artist.name, str)
-        (plain if is_text and recordings[song.key] == 1 else rare).append(song)
+        is_text = (song["title"], song["artist_name"]) == _key(song)
+        (plain if is_text and recordings[_key(song)] == 1 else rare).append(song)
     ranked: list[Song] = []
     while rare or plain:
         take_rare = rare and (len(ranked) % 5 == 4 or not plain)
@@ -322,17 +272,17 @@ def _by_popularity(songs: list[Song], rng: Random) -> list[Song]:
 
 
 def _track_of(song: Song, rank: int, known: set[tuple[str, str]], rng: Random) -> Track:
-    title, artist = song.key
-    length = song.duration
+    length = song["duration"]
     # Some plays know another length than the catalogue, as in the real data.
     if rank % 20 == 4:
         length += 4_13000
     elif rank % 20 == 10:
         length += draw.whole(rng, 13000, 160_00000)
-    return _track(title, artist, length + (length % 100_000 == 0), known)
+    return _track(*_key(song), _uneven(length), known)
 
 
 def _track(title: str, artist: str, length: int, known: set[tuple[str, str]]) -> Track:
     # Every character outside ASCII is garbled in the real events, so such songs match nothing.
     title, artist = garble(title), garble(artist)
-    return Track(artist, title, length / 100_000, length // 100, (title, artist) in known)
+    values = {"artist": artist, "song": title, "length": length / 100_000}
+    return Track(values, length // 100, (title, artist) in known)

@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from random import Random
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -45,13 +45,14 @@ def streak(rng: Random, chance: float, most: int) -> int:
     return count
 
 
-class Ranks:
-    """Draws ranks 0..n-1 with Zipf-like odds: rank r with weight 1 / (r + flatness)."""
+class Ranked(Generic[T]):
+    """Draws items with Zipf-like odds: rank r = 0, 1 ... with weight 1 / (r + flatness)."""
 
-    def __init__(self, count: int, flatness: float) -> None:
-        self._sums = list(accumulate(1 / (rank + flatness) for rank in range(count)))
-        self._last = count - 1
+    def __init__(self, items: Sequence[T], flatness: float) -> None:
+        self.items = items
+        self._sums = list(accumulate(1 / (rank + flatness) for rank in range(len(items))))
 
-    def draw(self, rng: Random) -> int:
-        """Return one rank."""
-        return min(bisect_right(self._sums, rng.random() * self._sums[-1]), self._last)
+    def draw(self, rng: Random) -> T:
+        """Return one item."""
+        rank = bisect_right(self._sums, rng.random() * self._sums[-1])
+        return self.items[min(rank, len(self.items) - 1)]

@@ -4,8 +4,7 @@ One day is made at a time; only what lies past midnight is kept for the next.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
@@ -39,32 +38,30 @@ SHARE_OF_SAME_TS = 0.003
 NEAR_MS = 5_000
 
 # Pages that do something and send the browser on; the others are looked at.
-ACTIONS = {"Login", "Logout", "Save Settings", "Submit Upgrade", "Submit Downgrade"}
+ACTIONS = ("Login", "Logout", "Save Settings", "Submit Upgrade", "Submit Downgrade")
 WANDERINGS = ("Home",) * 12 + ("Settings",) * 3 + ("Level",) * 3 + ("Help", "Help", "About")
+
+REQUESTS = dict.fromkeys(ACTIONS, ("PUT", 307))
+REQUESTS |= {"NextSong": ("PUT", 200), "Error": ("GET", 404)}
 
 # ts, session id, item in session, the event, and whether it plays a song of the catalogue.
 Row = tuple[int, int, int, dict[str, Any], bool]
 NO_VALUES = dict.fromkeys(EVENT_KEYS)
 
 
-@dataclass(slots=True)
-class Counts:
-    """What the days so far hold: all events, plays, and plays of a song in the catalogue."""
-
-    events: int = 0
-    plays: int = 0
-    matched_plays: int = 0
-
-
 class Days:
-    """The event files' lines, day by day; `counts` grows with them."""
+    """The event files' lines, day by day, and what those so far hold.
+
+    `counts` has all events, plays, and plays of a song in the catalogue.
+    """
 
     def __init__(self, spec: SampleSpec, inside: list[Track], outside: list[Track]) -> None:
-        self.counts = Counts()
+        self.counts = {"events": 0, "plays": 0, "matched_plays": 0}
         self._spec = spec
         self._rng = draw.generator(spec.seed, "events")
         self._audience = Audience(spec)
-        self._tracks = _Tracks(inside, outside)
+        self._inside = draw.Ranked(inside, 3 + 0.01 * len(inside))
+        self._outside = draw.Ranked(outside, 3 + 0.01 * len(outside))
         self._sessions = 0
         self._made = 0
 
@@ -101,15 +98,18 @@ class Days:
     def _session(self, at: int) -> list[Row]:
         self._sessions += 1
         session = _Session(self._rng, self._sessions, at)
-        listener = None
-        if self._rng.random() >= SHARE_OF_VISITORS:
-            listener = self._audience.pick(self._rng, at)
+        is_visitor = self._rng.random() < SHARE_OF_VISITORS
+        listener = None if is_visitor else self._audience.pick(self._rng, at)
         if listener is None:
             session.visit()
         else:
-            session.listen(listener, self._tracks)
+            session.listen(listener, self._track)
         self._made += len(session.rows)
         return session.rows
+
+    def _track(self) -> Track:
+        is_known = self._rng.random() < SHARE_OF_CATALOGUE_PLAYS
+        return (self._inside if is_known else self._outside).draw(self._rng)
 
     def _lines(self, rows: list[Row]) -> list[str]:
         rng = self._rng
@@ -117,7 +117,7 @@ class Days:
         share_near = min(1.0, len(rows) * NEAR_MS / DAY_MS)
         chance = SHARE_OF_SAME_TS / share_near if rows else 0.0
         last_ts = ts_before = last_session = 0
-        for row_ts, session_id, _, event, _ in rows:
+        for row_ts, session_id, _, event, is_known in rows:
             ts = row_ts
             if (
                 ts - last_ts < NEAR_MS
@@ -129,25 +129,10 @@ class Days:
                 ts = last_ts
             ts_before, last_ts, last_session = last_ts, ts, session_id
             lines.append(encode(event | {"ts": ts}))
-            self.counts.plays += event["page"] == "NextSong"
-        self.counts.events += len(rows)
-        self.counts.matched_plays += sum(matched for *_, matched in rows)
+            self.counts["events"] += 1
+            self.counts["plays"] += event["page"] == "NextSong"
+            self.counts["matched_plays"] += is_known
         return lines
-
-
-class _Tracks:
-    """What can be played, drawn with Zipf-like popularity."""
-
-    def __init__(self, inside: list[Track], outside: list[Track]) -> None:
-        self._inside, self._outside = inside, outside
-        self._inside_ranks = draw.Ranks(len(inside), 3 + 0.01 * len(inside))
-        self._outside_ranks = draw.Ranks(len(outside), 3 + 0.01 * len(outside))
-
-    def pick(self, rng: Random) -> Track:
-        """Return the next track to play."""
-        if rng.random() < SHARE_OF_CATALOGUE_PLAYS:
-            return self._inside[self._inside_ranks.draw(rng)]
-        return self._outside[self._outside_ranks.draw(rng)]
 
 
 class _Session:
@@ -168,7 +153,7 @@ class _Session:
         self._page("Home")
         self._look_around()
 
-    def listen(self, listener: Listener, tracks: _Tracks) -> None:
+    def listen(self, listener: Listener, next_track: Callable[[], Track]) -> None:
         """A user's session; leaves the user's new level and next free time behind."""
         rng = self._rng
         self._level = listener.level
@@ -186,7 +171,7 @@ class _Session:
         changes_after = 1 + int(rng.random() * plays) if rng.random() < chance else 0
         played = 0
         while played < plays:
-            self._play(tracks.pick(rng))
+            self._play(next_track())
             played += 1
             if played == changes_after:
                 self._change_level()
@@ -239,29 +224,18 @@ class _Session:
             ts = max(ts + 400, self._song_end) + int(self._rng.random() * pause)
         self._now = ts
         self._song_end = ts + track.length_ms
-        song = {"artist": track.artist, "song": track.song, "length": track.length}
-        self._append("NextSong", "PUT", 200, song, track.matched)
+        self._append("NextSong", track.values, track.matched)
 
     def _page(self, page: str) -> None:
         if self.rows:
             # A 307 sends the browser on at once; a person takes some seconds.
             redirected = self.rows[-1][3]["status"] == 307
             self._now += 150 + int(self._rng.random() * (900 if redirected else 45_000))
-        if page in ACTIONS:
-            self._append(page, "PUT", 307)
-        else:
-            self._append(page, "GET", 404 if page == "Error" else 200)
+        self._append(page, {})
 
-    def _append(
-        self,
-        page: str,
-        method: str,
-        status: int,
-        song: dict[str, Any] | None = None,
-        matched: bool = False,
-    ) -> None:
-        item = len(self.rows)
+    def _append(self, page: str, song: dict[str, Any], matched: bool = False) -> None:
+        item, (method, status) = len(self.rows), REQUESTS.get(page, ("GET", 200))
         request = {"method": method, "page": page, "status": status, "level": self._level}
         place = {"sessionId": self._id, "itemInSession": item}
-        event = NO_VALUES | self._identity | request | place | (song or {})
+        event = NO_VALUES | self._identity | request | place | song
         self.rows.append((self._now, self._id, item, event, matched))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sparkify_dagster.lake.jsonpaths import EVENT_KEYS
-from sparkify_dagster.sample.catalogue import make_songs, make_tracks
+from sparkify_dagster.sample.catalogue import make_songs, make_tracks, song_line
 from sparkify_dagster.sample.events import Days
 from sparkify_dagster.sample.spec import SampleDataError, SampleSpec
 
@@ -59,7 +59,7 @@ def write_sample_lake(
     if directory.exists() and not directory.is_dir():
         raise SampleDataError(f"{directory} is a file: name a folder")
     directory.mkdir(parents=True, exist_ok=True)
-    with _locked(directory, on_wait):
+    with locked(directory, on_wait):
         found = read_marker(directory)
         if found is None and not (directory / PARTIAL_MARKER).exists() and any(directory.iterdir()):
             raise SampleDataError(
@@ -96,8 +96,8 @@ def read_marker(directory: Path) -> dict[str, Any] | None:
 
 
 @contextlib.contextmanager
-def _locked(directory: Path, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Hold the folder against other processes that would write a sample lake into it."""
+def locked(directory: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold a folder against other processes that would fill it so, after waiting for them."""
     handle = os.open(directory, os.O_RDONLY)
     try:
         try:
@@ -120,39 +120,28 @@ def _is_current(directory: Path, found: dict[str, Any], spec: SampleSpec) -> boo
 def _clear(directory: Path) -> None:
     """Turn the folder into an unfinished lake without data."""
     (directory / PARTIAL_MARKER).touch()
-    (directory / MARKER).unlink(missing_ok=True)
-    (directory / JSON_PATHS).unlink(missing_ok=True)
-    for folder in (LOG_FOLDER, SONG_FOLDER):
-        if (directory / folder).exists():
-            shutil.rmtree(directory / folder)
+    for name in (MARKER, *PARTS):
+        path = directory / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _write(directory: Path, spec: SampleSpec, progress: Progress) -> None:
-    songs = make_songs(spec.songs, spec.seed)
-    for song in songs:
-        path = directory / SONG_FOLDER / song.path
+    def write(name: str, text: str) -> None:
+        path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_text(path, song.as_line())
+        path.write_text(text, "ascii")
+
+    songs = make_songs(spec.songs, spec.seed)
+    for name, song in songs.items():
+        write(f"{SONG_FOLDER}/{name}", song_line(song))
         progress("songs", 1)
-    days = Days(spec, *make_tracks(songs, spec.seed))
+    days = Days(spec, *make_tracks([*songs.values()], spec.seed))
     for number, lines in enumerate(days):
         day = spec.start + timedelta(days=number)
-        folder = directory / LOG_FOLDER / f"{day:%Y}" / f"{day:%m}"
-        folder.mkdir(parents=True, exist_ok=True)
-        _write_text(folder / f"{day:%Y-%m-%d}-events.json", "\n".join(lines))
+        write(f"{LOG_FOLDER}/{day:%Y}/{day:%m}/{day:%Y-%m-%d}-events.json", "\n".join(lines))
         progress("events", len(lines))
     paths = ",\n".join(f"        \"$['{key}']\"" for key in EVENT_KEYS)
-    _write_text(directory / JSON_PATHS, f'{{\n    "jsonpaths": [\n{paths}\n    ]\n}}')
-    marker = {
-        "generator_version": GENERATOR_VERSION,
-        **spec.as_json(),
-        "events": days.counts.events,
-        "plays": days.counts.plays,
-        "matched_plays": days.counts.matched_plays,
-    }
-    _write_text(directory / PARTIAL_MARKER, json.dumps(marker, indent=2) + "\n")
+    write(JSON_PATHS, f'{{\n    "jsonpaths": [\n{paths}\n    ]\n}}')
+    marker = {"generator_version": GENERATOR_VERSION, **spec.as_json(), **days.counts}
+    write(PARTIAL_MARKER, json.dumps(marker, indent=2) + "\n")
     (directory / PARTIAL_MARKER).replace(directory / MARKER)
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_bytes(text.encode("ascii"))

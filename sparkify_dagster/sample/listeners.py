@@ -37,24 +37,23 @@ class Audience:
         ids = draw.mixed(rng, range(FIRST_USER_ID, FIRST_USER_ID + spec.users))
         first, second = NAMESAKE_RANKS
         names: list[tuple[str, str, str]] = []
-        self._listeners: list[Listener] = []
+        listeners: list[Listener] = []
         for rank, user_id in enumerate(ids):
             names.append(names[first] if rank == second else _name(rng))
-            self._listeners.append(_listener(spec, rng, rank, user_id, names[-1]))
+            listeners.append(_listener(spec, rng, rank, user_id, names[-1]))
         # The most active user stays within what a person can listen to, in a crowd of any size.
-        self._ranks = draw.Ranks(spec.users, 2 + 0.05 * spec.users)
+        self._listeners = draw.Ranked(listeners, 2 + 0.05 * spec.users)
 
     def pick(self, rng: Random, at_ms: int) -> Listener | None:
         """Return a user who starts a session now, or None if all are busy."""
         for _ in range(12):
-            listener = self._listeners[self._ranks.draw(rng)]
+            listener = self._listeners.draw(rng)
             if listener.free_at_ms <= at_ms:
                 return listener
-        first = draw.whole(rng, 0, len(self._listeners))
-        for listener in self._listeners[first:] + self._listeners[:first]:
-            if listener.free_at_ms <= at_ms:
-                return listener
-        return None
+        everybody = self._listeners.items
+        first = draw.whole(rng, 0, len(everybody))
+        free = (one for one in (*everybody[first:], *everybody[:first]) if one.free_at_ms <= at_ms)
+        return next(free, None)
 
 
 def _name(rng: Random) -> tuple[str, str, str]:
