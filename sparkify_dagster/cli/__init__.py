@@ -2,27 +2,28 @@
 
 import importlib
 from pathlib import Path
+from typing import Any
 
 import click
 from dotenv import load_dotenv
 
 from sparkify_dagster.settings import check_env_file
 
-# name -> (module, one-line help); the module's `command` is the click command.
+# Name and one-line help; the `command` of the module of this name is the click command.
 COMMANDS = {
-    "run": ("run", "Run the main job and print tables, checks and what to look at next."),
-    "plan": ("plan", "Tell what a run would do, why, and what it would cost."),
-    "sample-data": ("sample_data", "Write a sample lake in the exact layout of the real one."),
-    "query": ("query", "Look into the warehouse with SQL; nothing is changed."),
-    "status": ("status", "Tell what is loaded up to when, the last run and failing checks."),
-    "docs": ("docs", "Write the data dictionary, the diagram and the column lineage."),
-    "impact": ("impact", "Tell what a column is made from, and what it is part of."),
-    "test-sql": ("test_sql", "Run the cases of sql/tests on DuckDB; show what differs."),
-    "environments": ("environments", "List, create and drop environments to try a change in."),
-    "diff": ("diff", "Tell how the tables of two environments, commits or builds differ."),
-    "verify": ("verify", "Read all of the warehouse and compare it with a rebuild from the lake."),
-    "grants": ("grants", "Create the Redshift roles of loaders and analysts, with their rights."),
-    "infra": ("infra", "Provision Redshift on AWS, look at it, delete it."),
+    "run": "Run the main job and print tables, checks and what to look at next.",
+    "plan": "Tell what a run would do, why, and what it would cost.",
+    "sample-data": "Write a sample lake in the exact layout of the real one.",
+    "query": "Look into the warehouse with SQL; nothing is changed.",
+    "status": "Tell what is loaded up to when, the last run and failing checks.",
+    "docs": "Write the data dictionary, the diagram and the column lineage.",
+    "impact": "Tell what a column is made from, and what it is part of.",
+    "test-sql": "Run the cases of sql/tests on DuckDB; show what differs.",
+    "environments": "List, create and drop environments to try a change in.",
+    "diff": "Tell how the tables of two environments, commits or builds differ.",
+    "verify": "Read all of the warehouse and compare it with a rebuild from the lake.",
+    "grants": "Create the Redshift roles of loaders and analysts, with their rights.",
+    "infra": "Provision Redshift on AWS, look at it, delete it.",
 }
 
 
@@ -37,14 +38,26 @@ class LazyGroup(click.Group):
         """Import and return one subcommand, or None where it does not exist."""
         if cmd_name not in COMMANDS:
             return None
-        command = importlib.import_module(f"{__name__}.{COMMANDS[cmd_name][0]}").command
-        assert isinstance(command, click.Command)
-        return command
+        found = importlib.import_module(f"{__name__}.{cmd_name.replace('-', '_')}").command
+        assert isinstance(found, click.Command)
+        return found
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the subcommand; what lake or warehouse refuse is told in a line."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            from sparkify_dagster.lake.base import LakeError
+            from sparkify_dagster.warehouse.base import WarehouseError
+
+            if isinstance(error, LakeError | WarehouseError):
+                raise click.ClickException(str(error)) from error
+            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the subcommands with their help lines, without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+            formatter.write_dl(list(COMMANDS.items()))
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -76,20 +76,17 @@ def run_diff(left: str, right: str, by_snapshot: bool = True) -> list[Difference
     """
     if left == right:
         raise click.ClickException(f"{left} and {right} are the same")
-    try:
-        with ExitStack() as stack:
-            names = [stack.enter_context(_side(side)) for side in (left, right)]
-            # An environment sees production, but not the other way round.
-            main = names[1] or names[0]
-            beside = {name or PRODUCTION: settings_of(name).duckdb_path for name in ("", *names)}
-            del beside[main]
-            settings = settings_of(main)
-            settings = replace(settings, snapshot=settings.snapshot and by_snapshot)
-            warehouse = open_warehouse(settings, beside=beside).for_readers()
-            prefixes = ["" if name == main else f"{name or PRODUCTION}." for name in names]
-            return warehouse.read(lambda session: compare(session, *prefixes), "sparkify/diff", "")
-    except (LakeError, WarehouseError) as error:
-        raise click.ClickException(str(error)) from error
+    with ExitStack() as stack:
+        names = [stack.enter_context(_side(side)) for side in (left, right)]
+        # An environment sees production, but not the other way round.
+        main = names[1] or names[0]
+        beside = {name or PRODUCTION: settings_of(name).duckdb_path for name in ("", *names)}
+        del beside[main]
+        settings = settings_of(main)
+        settings = replace(settings, snapshot=settings.snapshot and by_snapshot)
+        warehouse = open_warehouse(settings, beside=beside).for_readers()
+        prefixes = ["" if name == main else f"{name or PRODUCTION}." for name in names]
+        return warehouse.read(lambda session: compare(session, *prefixes), "sparkify/diff", "")
 
 
 @contextmanager

@@ -54,7 +54,7 @@ def _write_page(path: Path) -> None:
     from sparkify_dagster.settings import load_settings
     from sparkify_dagster.tables import TABLES
     from sparkify_dagster.warehouse import open_warehouse
-    from sparkify_dagster.warehouse.base import NothingYetError, WarehouseError
+    from sparkify_dagster.warehouse.base import NothingYetError
 
     settings = load_settings()
     warehouse, figures, results = open_warehouse(settings).for_readers(), {}, {}
@@ -69,8 +69,6 @@ def _write_page(path: Path) -> None:
         )
     except NothingYetError:
         pass
-    except WarehouseError as error:
-        raise click.ClickException(str(error)) from error
     if os.environ.get("DAGSTER_HOME"):
         import dagster as dg
 

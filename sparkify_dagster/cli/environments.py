@@ -28,11 +28,7 @@ def list_them() -> None:
     """Tell what environments there are, and which are left over (SPARKIFY_ENVIRONMENT_DAYS)."""
     settings = settings_of(PRODUCTION)
     rows: list[Row] = []
-    try:
-        names = open_warehouse(settings).environments()
-    except WarehouseError as error:
-        raise click.ClickException(str(error)) from error
-    for name in names:
+    for name in open_warehouse(settings).environments():
         try:
             found = open_warehouse(settings_of(name)).read(describe, "sparkify/environments", "")
         except WarehouseError as error:
@@ -58,12 +54,9 @@ def list_them() -> None:
 def create_one(*, name: str, days: int | None) -> None:
     """Make the environment NAME from production as it is, in seconds."""
     settings = settings_of(_not_production(name))
-    try:
-        # Says what is missing where nothing has been loaded yet.
-        open_warehouse(settings_of(PRODUCTION)).read(read_ledger, "sparkify/environments", "")
-        create(open_warehouse(settings), name, days)
-    except WarehouseError as error:
-        raise click.ClickException(str(error)) from error
+    # Says what is missing where nothing has been loaded yet.
+    open_warehouse(settings_of(PRODUCTION)).read(read_ledger, "sparkify/environments", "")
+    create(open_warehouse(settings), name, days)
     click.echo(f"Next: SPARKIFY_ENVIRONMENT={name} sparkify run, then sparkify diff {name}")
 
 
@@ -73,12 +66,9 @@ def drop_one(*, name: str) -> None:
     """Remove the environment NAME with all its tables; production's stay."""
     settings = settings_of(_not_production(name))
     warehouse = open_warehouse(settings)
-    try:
-        if name not in warehouse.environments():
-            raise NoEnvironment(name)
-        warehouse.demolish()
-    except WarehouseError as error:
-        raise click.ClickException(str(error)) from error
+    if name not in warehouse.environments():
+        raise NoEnvironment(name)
+    warehouse.demolish()
     report_path(settings).unlink(missing_ok=True)
     click.echo(f"Dropped: {name}.")
 

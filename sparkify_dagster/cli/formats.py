@@ -3,7 +3,7 @@
 import datetime as dt
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Container, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -15,17 +15,18 @@ from sparkify_dagster.warehouse.base import Row
 Rows = Sequence[Row]
 
 
+def aligned(lines: Sequence[Sequence[str]], numbers: Container[int], gap: str = " ") -> str:
+    """Return cells in columns, those at the positions of numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    places = [f"{{:{'>' if at in numbers else ''}{width}}}" for at, width in enumerate(widths)]
+    return "".join(f"{gap.join(places)}\n".format(*line) for line in lines)
+
+
 def as_table(columns: Sequence[str], rows: Rows) -> str:
     """Return rows in aligned columns, numbers to the right, NULL by name."""
-    texts = [[printable(_text(value, null="NULL")) for value in row] for row in rows]
-    lines = [[printable(name) for name in columns], *texts]
-    for position in range(len(columns)):
-        is_number = any(_is_number(row[position]) for row in rows)
-        width = max(len(line[position]) for line in lines)
-        for line in lines:
-            cell = line[position]
-            line[position] = cell.rjust(width) if is_number else cell.ljust(width)
-    return "".join(" ".join(line) + "\n" for line in lines) + "(no rows)\n" * (not texts)
+    lines = [[printable(_text(value, null="NULL")) for value in row] for row in (columns, *rows)]
+    numbers = {at for row in rows for at, value in enumerate(row) if _is_number(value)}
+    return aligned(lines, numbers) + "(no rows)\n" * (not rows)
 
 
 def as_csv(columns: Sequence[str], rows: Rows) -> str:
@@ -44,19 +45,13 @@ def as_json(columns: Sequence[str], rows: Rows) -> str:
     """
     if len(set(columns)) < len(columns):
         raise click.ClickException("two columns have the same name; name them apart with AS")
-    names = [_json(name) for name in columns]
-    objects = [
-        "{" + ", ".join(f"{n}: {_json(v)}" for n, v in zip(names, row, strict=True)) + "}"
-        for row in rows
+    values = [
+        [f"{_json(n)}: {_json(v)}" for n, v in zip(columns, row, strict=True)] for row in rows
     ]
-    return "[" + ",\n ".join(objects) + "]\n"
+    return "[" + ",\n ".join(f"{{{', '.join(row)}}}" for row in values) + "]\n"
 
 
-FORMATS: dict[str, Callable[[Sequence[str], Rows], str]] = {
-    "table": as_table,
-    "csv": as_csv,
-    "json": as_json,
-}
+FORMATS = {"table": as_table, "csv": as_csv, "json": as_json}
 
 
 def _is_number(value: Any) -> bool:

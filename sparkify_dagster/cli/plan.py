@@ -3,33 +3,24 @@
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import click
 
+from sparkify_dagster.cli.formats import aligned
 from sparkify_dagster.lake import open_lake
-from sparkify_dagster.lake.base import LakeError
 from sparkify_dagster.lake.changes import describe_days
 from sparkify_dagster.loading.run_plan import NOTHING, REBUILD, REFUSED, TablePlan, plan_run
 from sparkify_dagster.settings import load_settings
 from sparkify_dagster.text import code_block, markdown, markdown_table, printable
 from sparkify_dagster.warehouse import open_warehouse
-from sparkify_dagster.warehouse.base import WarehouseError
 
 _COLUMNS = ("table", "its SQL", "a run", "stored rows", "statements", "rows read")
 _SHOWN_FILES = 5
 
 
 def _as_text(plans: Sequence[TablePlan]) -> str:
-    rows = [_COLUMNS, *map(_row, plans)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if at < 3 else cell.rjust(width)
-            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+    lines = aligned([_COLUMNS, *map(_row, plans)], numbers=(3, 4, 5), gap="  ").splitlines()
     for plan in filter(_is_told, plans):
         lines += ["", f"{plan.table}: {_what(plan)}", *(f"  {fact}" for fact in _facts(plan))]
         lines += [f"    {line}" for line in plan.diff.splitlines()]
@@ -51,11 +42,7 @@ def _as_json(plans: Sequence[TablePlan]) -> str:
     return json.dumps(found, default=str, indent=1)
 
 
-_FORMATS: dict[str, Callable[[Sequence[TablePlan]], str]] = {
-    "text": _as_text,
-    "markdown": _as_markdown,
-    "json": _as_json,
-}
+_FORMATS = {"text": _as_text, "markdown": _as_markdown, "json": _as_json}
 
 
 @click.command("plan")
@@ -69,20 +56,13 @@ def command(*, style: str) -> None:
     table of more than SPARKIFY_REBUILD_LIMIT_ROWS is built anew, and wherever else it would ask.
     """
     settings = load_settings()
-    try:
-        plans = plan_run(open_warehouse(settings).for_readers(), open_lake(settings.lake), settings)
-    except (LakeError, WarehouseError) as error:
-        raise click.ClickException(str(error)) from error
+    plans = plan_run(open_warehouse(settings).for_readers(), open_lake(settings.lake), settings)
     click.echo(_FORMATS[style](plans))
     sys.exit(_exit_code(plans))
 
 
 def _exit_code(plans: Sequence[TablePlan]) -> int:
-    return 2 if any(map(_stops, plans)) else 0
-
-
-def _stops(plan: TablePlan) -> bool:
-    return plan.needs_confirmation or plan.action == REFUSED
+    return 2 if any(plan.needs_confirmation or plan.action == REFUSED for plan in plans) else 0
 
 
 def _is_told(plan: TablePlan) -> bool:
@@ -109,10 +89,8 @@ def _facts(plan: TablePlan) -> list[str]:
     if plan.days:
         facts.append(f"days: {describe_days(plan.days)}")
     news = [file for file in plan.files if file.change != "unchanged"]
-    facts += [
-        f"{file.change}: {printable(file.name)} ({file.size:,} bytes)"
-        for file in news[:_SHOWN_FILES]
-    ]
+    for file in news[:_SHOWN_FILES]:
+        facts.append(f"{file.change}: {printable(file.name)} ({file.size:,} bytes)")
     if len(news) > _SHOWN_FILES:
         facts.append(f"and {len(news) - _SHOWN_FILES:,} files more (--format json has all)")
     if plan.affected:
@@ -124,9 +102,8 @@ def _conclusion(plans: Sequence[TablePlan]) -> list[str]:
     waiting = [plan.table for plan in plans if plan.needs_confirmation]
     refused = [plan.table for plan in plans if plan.action == REFUSED]
     done = sum(plan.action != NOTHING for plan in plans)
-    lines = [
-        f"A run brings {done} of {len(plans)} tables up to date." if done else "Nothing to do."
-    ]
+    some = f"A run brings {done} of {len(plans)} tables up to date."
+    lines = [some if done else "Nothing to do."]
     if refused:
         lines = [f"A run stops at {refused[0]}: the reason is above."]
     if waiting:

@@ -22,49 +22,34 @@ _SHOW_TABLES = re.compile(r"\s*SHOW\s+TABLES\s*;?\s*", re.IGNORECASE)
 _DESCRIBE = re.compile(
     r"\s*DESC(?:RIBE)?\s+(?:(?P<schema>\w+)\.)?(?P<table>\w+)\s*;?\s*", re.IGNORECASE
 )
+_MOST_ROWS = click.IntRange(1, 100_000_000)
+_MOST_SECONDS = click.IntRange(1, 86_400)
 
 
-@click.command("query")
+@click.command("query", context_settings={"show_default": True})
 @click.argument("sql")
 @click.option(
     "--format",
     "style",
     type=click.Choice(list(FORMATS)),
     default="table",
-    show_default=True,
-    help=(
-        "How the rows are written. csv and json are faithful: a value that a spreadsheet takes for "
-        "a formula (=...) is left as it is. In a table, control characters show as escapes."
-    ),
+    help="How the rows are written. csv and json are faithful: a value that a spreadsheet takes "
+    "for a formula (=...) is left as it is. In a table, control characters show as escapes.",
 )
+@click.option("--limit", type=_MOST_ROWS, default=10_000, help="Rows to write at most.")
 @click.option(
-    "--limit",
-    type=click.IntRange(1, 100_000_000),
-    default=10_000,
-    show_default=True,
-    help="Rows to write at most.",
+    "--timeout", type=_MOST_SECONDS, default=60, help="Seconds after which the query is stopped."
 )
-@click.option(
-    "--timeout",
-    "seconds",
-    type=click.IntRange(1, 86_400),
-    default=60,
-    show_default=True,
-    help="Seconds after which the query is stopped.",
-)
-def command(*, sql: str, style: str, limit: int, seconds: int) -> None:
+def command(*, sql: str, style: str, limit: int, timeout: int) -> None:
     """Run the query SQL, in Redshift's dialect on either engine, and write its rows.
 
     Tables of the schemas analytics and staging can be named without the schema; SHOW TABLES and
     DESCRIBE tell what there is. A statement that changes anything is refused, and so is the reach
     for other files.
     """
-    ask = _question(sql, limit + 1, seconds)
+    ask = _question(sql, limit + 1, timeout)
     warehouse = open_warehouse(load_settings()).for_readers()
-    try:
-        columns, rows = warehouse.read(ask, "sparkify/query", "")
-    except WarehouseError as error:
-        raise click.ClickException(str(error)) from error
+    columns, rows = warehouse.read(ask, "sparkify/query", "")
     if warehouse.as_of:
         click.echo(f"As of {warehouse.as_of:%Y-%m-%d %H:%M:%S} UTC.", err=True)
     click.echo(FORMATS[style](columns, rows[:limit]), nl=False)
@@ -75,15 +60,11 @@ def command(*, sql: str, style: str, limit: int, seconds: int) -> None:
 def _question(sql: str, limit: int, seconds: int) -> Callable[[Session], Found]:
     """Return what asks the warehouse for at most `limit` rows."""
     if _SHOW_TABLES.fullmatch(sql):
-        return _show_tables
+        return lambda session: _found(session.query("query/tables", schemas=session.schemas))
     if match := _DESCRIBE.fullmatch(sql):
         return lambda session: _describe(session, **match.groupdict())
     text = read_only(sql, limit)
     return lambda session: session.select(text, limit, seconds)
-
-
-def _show_tables(session: Session) -> Found:
-    return _found(session.query("query/tables", schemas=session.schemas))
 
 
 def _describe(session: Session, schema: str | None, table: str) -> Found:
@@ -103,9 +84,8 @@ def _describe(session: Session, schema: str | None, table: str) -> Found:
 
 
 def _found(rows: list[dict[str, Any]]) -> Found:
-    return list(rows[0]) if rows else ["schema_name", "table_name"], [
-        tuple(row.values()) for row in rows
-    ]
+    columns = list(rows[0]) if rows else ["schema_name", "table_name"]
+    return columns, [tuple(row.values()) for row in rows]
 
 
 def read_only(sql: str, limit: int) -> str:
@@ -135,14 +115,9 @@ def read_only(sql: str, limit: int) -> str:
 
 
 def _place(error: Exception) -> str:
-    found = getattr(error, "errors", None)
-    if not found:
-        return printable(str(error))
-    first = found[0]
-    return (
-        f"line {first['line']}, column {first['col']}, at {first['highlight']!r}: "
-        f"{first['description']}"
-    )
+    for found in getattr(error, "errors", ()):
+        return "line {line}, column {col}, at {highlight!r}: {description}".format_map(found)
+    return printable(str(error))
 
 
 def _refuse_changes(statement: "exp.Expr") -> None:

@@ -1,7 +1,6 @@
 """`sparkify run`: the main job through `dagster job execute`, and what came of it on one page."""
 
 import contextlib
-import fcntl
 import json
 import os
 import shutil
@@ -16,7 +15,7 @@ from pathlib import Path
 import click
 
 from sparkify_dagster.lake import open_lake
-from sparkify_dagster.lake.base import LakeError
+from sparkify_dagster.sample.lake import locked
 from sparkify_dagster.settings import DEFAULT_LAKE, load_settings
 from sparkify_dagster.tables import TABLES
 
@@ -54,10 +53,7 @@ def command(*, accept_removals: bool, rebuild: tuple[str, ...], yes: bool) -> No
     settings = load_settings()
     if not os.environ.get("SPARKIFY_LAKE"):
         _make_sample_lake()
-    try:
-        open_lake(settings.lake).refuse_missing()
-    except LakeError as error:
-        raise click.ClickException(str(error)) from error
+    open_lake(settings.lake).refuse_missing()
     click.echo(f"Running {JOB} on {settings.lake} ...")
     _begin_history(home)
     invocation = uuid.uuid4().hex
@@ -91,9 +87,7 @@ def _begin_history(home: Path) -> None:
 
     Two that make them at once leave versions of the schema behind that contradict each other.
     """
-    handle = os.open(home, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with locked(home):
         if not (home / "history" / "runs.db").exists():
             import dagster as dg
 
@@ -101,8 +95,6 @@ def _begin_history(home: Path) -> None:
                 instance.get_runs_count()
                 instance.event_log_storage.get_maximum_record_id()
                 instance.all_instigator_state()
-    finally:
-        os.close(handle)
 
 
 def _steps(

@@ -11,7 +11,6 @@ import click
 
 from sparkify_dagster.sample import (
     Outcome,
-    SampleDataError,
     SampleSpec,
     read_marker,
     users_for,
@@ -66,8 +65,6 @@ def command(
         with _progress_bar(spec) as progress:
             outcome = write_sample_lake(path, spec, progress, _say_waiting)
         marker = read_marker(path)
-    except SampleDataError as error:
-        raise click.ClickException(str(error)) from error
     except OSError as error:
         raise click.ClickException(
             f"{error.filename or path}: {error.strerror or error}"

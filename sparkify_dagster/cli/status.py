@@ -10,7 +10,7 @@ from sparkify_dagster.cli.run import dagster_home
 from sparkify_dagster.settings import Settings, load_settings
 from sparkify_dagster.tables import LOAD_CHECKS, TABLES
 from sparkify_dagster.warehouse import open_warehouse
-from sparkify_dagster.warehouse.base import Session, WarehouseError
+from sparkify_dagster.warehouse.base import Session
 
 if TYPE_CHECKING:
     from dagster import AssetCheckEvaluation as CheckResult
@@ -37,10 +37,7 @@ def command() -> None:
     warehouse = open_warehouse(settings)
     readable = warehouse.for_readers()
     console = Console(soft_wrap=True, highlight=False)
-    try:
-        contents = readable.read(read_contents, "sparkify/status", "")
-    except WarehouseError as error:
-        raise click.ClickException(str(error)) from error
+    contents = readable.read(read_contents, "sparkify/status", "")
     console.print(f"Warehouse: {warehouse.place}", markup=False)
     if readable.as_of:
         console.print(f"As of: {moment(readable.as_of)}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from sparkify_dagster.cli.formats import as_table
-from sparkify_dagster.sql_tests.cases import FOLDER, Case, CaseError, read_cases
+from sparkify_dagster.sql_tests.cases import FOLDER, Case, read_cases
 from sparkify_dagster.sql_tests.running import Difference, run_cases
 
 
@@ -19,10 +19,7 @@ def command(*, tables: tuple[str, ...]) -> None:
     Exits with 1 where a table differs from what a case expects. The warehouse is not touched.
     """
     started = time.perf_counter()
-    try:
-        cases = [case for path in _paths(tables) for case in read_cases(path)]
-    except CaseError as error:
-        raise click.ClickException(str(error)) from error
+    cases = [case for path in _paths(tables) for case in read_cases(path)]
     failed = 0
     for case, differences in run_cases(cases):
         failed += bool(differences)

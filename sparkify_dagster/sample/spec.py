@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 
+import click
+
 DEFAULT_START = date(2018, 11, 1)
 DEFAULT_USERS = 100
 
@@ -12,7 +14,7 @@ FIRST_START = date(1971, 1, 1)
 LAST_END = date(2199, 12, 31)
 
 
-class SampleDataError(Exception):
+class SampleDataError(click.ClickException):
     """A sample lake that cannot be made as asked; the message names the cause and the remedy."""
 
 

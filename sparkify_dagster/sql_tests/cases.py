@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+import click
 import yaml
 
 from sparkify_dagster.loading.ledger import EVERY_DAY, Span
@@ -46,7 +47,7 @@ _A_DAY = Column("days", "DATE", required=True, description="")
 _SOME_DAY = dt.datetime(2018, 11, 1, 12)
 
 
-class CaseError(Exception):
+class CaseError(click.ClickException):
     """A case is not clear; the message names file, line and what is wrong."""
 
 
