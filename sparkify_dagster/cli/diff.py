@@ -32,6 +32,7 @@ from sparkify_dagster.warehouse.scratch import scratch_folder
 
 REBUILD = "rebuild"
 HIDDEN = "***"
+_CHANGED = "changed values by column"
 _LONGEST_KEY = 120  # letters: of a table without a key, a row's values are the key
 # What a commit decides; the rest of sql/ belongs to the code that runs.
 _OF_TABLES = ("staging", "star", "analytics", "views.sql", "fragments.sql")
@@ -57,12 +58,12 @@ def command(*, sides: tuple[str, ...], style: str, fail_on: tuple[str, ...]) -> 
     the warehouse for as long as it takes.
     """
     current = load_settings().environment
-    sides = sides or ((current,) if current else ())
+    sides = sides or tuple(filter(None, [current]))
     if len(sides) not in (1, 2):
         raise click.UsageError(
             "name one side or two: an environment, production, rebuild, a commit"
         )
-    left, right = sides if len(sides) == 2 else (PRODUCTION, sides[0])
+    left, right = (PRODUCTION, *sides)[-2:]
     found = run_diff(left, right)
     click.echo(render(found, left, right, style), nl=False)
     sys.exit(1 if any(_fails(rule, found) for rule in fail_on) else 0)
@@ -101,15 +102,13 @@ def _side(side: str) -> Iterator[str]:
         yield side
         return
     with ExitStack() as stack:
-        root = None
-        if side != REBUILD:
-            root = stack.enter_context(scratch_folder())
+        root = None if side == REBUILD else stack.enter_context(scratch_folder())
+        if root:
             _check_out(side, root)
         name = f"built_{uuid.uuid4().hex[:12]}"
         try:
             # In a process of its own, which has read no other SQL.
-            context = multiprocessing.get_context("spawn")
-            with context.Pool(1) as pool:
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
                 pool.apply(_build, (name, root))
             yield name
         finally:
@@ -142,16 +141,11 @@ def _check_out(commit: str, folder: Path) -> None:
     Raises:
         WarehouseError: there is no such side, or its sql/ is laid out otherwise.
     """
-    git = ["git", "-C", str(statements.SQL_ROOT.parent)]
-    archive = (
-        subprocess.run(
-            [*git, "archive", "--format=tar", f"{commit}^{{commit}}", "sql"],
-            capture_output=True,
-            check=False,
-        )
-        if re.fullmatch(r"[\w./~^@{}-]+", commit) and not commit.startswith("-")
-        else None
-    )
+    git = ["git", "-C", str(statements.SQL_ROOT.parent), "archive", "--format=tar"]
+    archive = None
+    if re.fullmatch(r"(?!-)[\w./~^@{}-]+", commit):
+        words = [*git, f"{commit}^{{commit}}", "sql"]
+        archive = subprocess.run(words, capture_output=True, check=False)
     if archive is None or archive.returncode:
         raise WarehouseError(
             f"{printable(commit)}: is neither production, nor rebuild, nor an environment "
@@ -166,73 +160,51 @@ def _check_out(commit: str, folder: Path) -> None:
             member.name = member.name.removeprefix("sql/")
             if member.name.partition("/")[0] in _OF_TABLES:
                 tar.extract(member, folder, filter="data")
-    if not all(
-        (folder / f"staging/{name}.sql").is_file() for name in ("staging_events", "staging_songs")
-    ):
+    needed = (folder / f"staging/staging_{name}.sql" for name in ("events", "songs"))
+    if not all(path.is_file() for path in needed):
         raise WarehouseError(f"{commit}: its sql/ is laid out otherwise than this version's")
 
 
 def render(found: Sequence[Difference], left: str, right: str, style: str) -> str:
     """Return the differences as text or markdown: columns first, then rows, then examples."""
-    schema = [(one.table, change) for one in found for change in one.schema]
-    rows = [
-        (
-            one.table,
-            one.only_left,
-            one.only_right,
-            one.changed,
-            ", ".join(f"{name} {count:,}" for name, count in one.values.items()),
-        )
-        for one in found
-        if one.rows
-    ]
-    examples = [
-        (one.table, *_shown(example, left, right)) for one in found for example in one.examples
-    ]
+    counts = [(one, one.only_left, one.only_right, one.changed) for one in found if one.rows]
+    parts: dict[tuple[str, ...], list[Row]] = {
+        ("Columns", "table", "change"): [(one.table, each) for one in found for each in one.schema],
+        ("Rows", "table", f"only in {left}", f"only in {right}", "changed", _CHANGED): [
+            (one.table, *numbers, ", ".join(f"{name} {n:,}" for name, n in one.values.items()))
+            for one, *numbers in counts
+        ],
+        ("Examples", "table", "key", "column", left, right): [
+            (one.table, *_shown(example)) for one in found for example in one.examples
+        ],
+    }
     same = [one.table for one in found if not one.rows and not one.schema]
-    parts = [
-        _part("Columns", ("table", "change"), schema, style),
-        _part(
-            "Rows",
-            ("table", f"only in {left}", f"only in {right}", "changed", "changed values by column"),
-            rows,
-            style,
-        ),
-        _part("Examples", ("table", "key", "column", left, right), examples, style),
-        f"The same: {', '.join(same) or 'nothing'}.\n",
-    ]
-    heading = f"{left} against {right}"
-    title = f"## {heading}" if style == "markdown" else heading
-    return "\n".join([f"{title}\n", *filter(None, parts)])
+    is_markdown = style == "markdown"
+    text = f"{'## ' * is_markdown}{left} against {right}\n"
+    for (heading, *columns), rows in parts.items():
+        if rows and is_markdown:
+            text += f"\n### {heading}\n\n{markdown_table(columns, rows)}\n"
+        elif rows:
+            text += f"\n{heading}\n{as_table(columns, rows)}"
+    return f"{text}\nThe same: {', '.join(same) or 'nothing'}.\n"
 
 
-def _part(heading: str, columns: tuple[str, ...], rows: Sequence[Row], style: str) -> str:
-    if not rows:
-        return ""
-    if style == "markdown":
-        return f"### {heading}\n\n{markdown_table(columns, rows)}\n"
-    return f"{heading}\n{as_table(columns, rows)}"
-
-
-def _shown(example: Example, left: str, right: str) -> Row:
-    key = ", ".join(
-        f"{name}={_hidden(name, value)}" for name, value in example.key.items() if value is not None
-    )
+def _shown(example: Example) -> Row:
+    """Return key, column and both values as they may be shown in a pull request."""
+    known = {name: value for name, value in example.key.items() if value is not None}
+    key = ", ".join(f"{name}={_hidden(name, value)}" for name, value in known.items())
+    key = key if len(key) <= _LONGEST_KEY else f"{key[:_LONGEST_KEY]}..."
     if not example.column:
-        return _short(key), "(rows)", example.left, example.right
+        return key, "(rows)", example.left, example.right
     values = (_hidden(example.column, value) for value in (example.left, example.right))
-    return _short(key), example.column, *values
-
-
-def _short(key: str) -> str:
-    return key if len(key) <= _LONGEST_KEY else f"{key[:_LONGEST_KEY]}..."
+    return key, example.column, *values
 
 
 def _hidden(column: str, value: Any) -> Any:
-    """Return a value as it may be shown in a pull request: of who somebody is, nothing."""
-    return (
-        HIDDEN if column in PERSONAL and value is not None else "NULL" if value is None else value
-    )
+    """Return a value, but nothing of who somebody is."""
+    if value is None:
+        return "NULL"
+    return HIDDEN if column in PERSONAL else value
 
 
 def _fails(rule: str, found: Sequence[Difference]) -> bool:
@@ -241,17 +213,11 @@ def _fails(rule: str, found: Sequence[Difference]) -> bool:
     Raises:
         click.ClickException: it names no column.
     """
-    if rule == "schema":
-        return any(one.schema for one in found)
-    if rule == "any":
-        return any(one.schema or one.rows for one in found)
+    if rule in ("schema", "any"):
+        return any(one.schema or (one.rows and rule == "any") for one in found)
     table, _, column = rule.rpartition(".")
-    concerned = [
-        one
-        for one in found
-        if one.table.endswith(f".{table}" if table and "." not in table else table)
-        and column in one.columns
-    ]
+    end = f".{table}" if table and "." not in table else table
+    concerned = [one for one in found if one.table.endswith(end) and column in one.columns]
     if not concerned:
         raise click.ClickException(f"--fail-on {rule}: there is no such column")
     return any(

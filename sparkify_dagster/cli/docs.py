@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -59,24 +60,19 @@ def _write_page(path: Path) -> None:
     settings = load_settings()
     warehouse, figures, results = open_warehouse(settings).for_readers(), {}, {}
     state = f"{warehouse.place}: nothing is loaded yet."
-    try:
+    with suppress(NothingYetError):
         contents = warehouse.read(read_contents, "sparkify/docs", "")
         for name, rows in contents.rows.items():
             loaded = moment(contents.loads.get(TABLES[name].qualified_name))
             figures[name] = f"{rows:,} rows, last changed {loaded}"
-        state = (
-            f"{warehouse.place}, last changed {moment(max(filter(None, contents.loads.values())))}."
-        )
-    except NothingYetError:
-        pass
+        latest = moment(max(filter(None, contents.loads.values())))
+        state = f"{warehouse.place}, last changed {latest}."
     if os.environ.get("DAGSTER_HOME"):
         import dagster as dg
 
         with dg.DagsterInstance.get() as instance:
-            results = {
-                check: f"{'passed' if found.passed else 'FAILED'}: {numbers(found)}"
-                for check, found in latest_checks(instance, settings.asset_key_prefix).items()
-            }
+            for check, found in latest_checks(instance, settings.asset_key_prefix).items():
+                results[check] = f"{'passed' if found.passed else 'FAILED'}: {numbers(found)}"
     try:
         path.write_text(render_page(state, figures, results), encoding="utf-8")
     except OSError as error:

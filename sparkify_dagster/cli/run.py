@@ -1,6 +1,5 @@
 """`sparkify run`: the main job through `dagster job execute`, and what came of it on one page."""
 
-import contextlib
 import json
 import os
 import shutil
@@ -9,13 +8,13 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
 from sparkify_dagster.lake import open_lake
-from sparkify_dagster.sample.lake import locked
+from sparkify_dagster.locks import locked
 from sparkify_dagster.settings import DEFAULT_LAKE, load_settings
 from sparkify_dagster.tables import TABLES
 
@@ -52,12 +51,19 @@ def command(*, accept_removals: bool, rebuild: tuple[str, ...], yes: bool) -> No
     home = dagster_home()
     settings = load_settings()
     if not os.environ.get("SPARKIFY_LAKE"):
-        _make_sample_lake()
+        from sparkify_dagster.cli.sample_data import command as sample_data
+
+        sample_data.main(args=[DEFAULT_LAKE], standalone_mode=False)
     open_lake(settings.lake).refuse_missing()
     click.echo(f"Running {JOB} on {settings.lake} ...")
     _begin_history(home)
     invocation = uuid.uuid4().hex
-    steps = _steps(settings.asset_key_prefix, accept_removals, rebuild, yes)
+    steps = {}  # each is named by its asset's whole key
+    for name, table in TABLES.items():
+        config = {"full_refresh": name in rebuild, "accept_rebuild": yes}
+        if table.group == "staging":
+            config["accept_removals"] = accept_removals
+        steps["__".join((*settings.asset_key_prefix, name))] = {"config": config}
     exit_code = _execute(invocation, steps)
     # Imported after the job has run: the two processes need not share the memory.
     from sparkify_dagster.cli.summary import print_summary
@@ -75,11 +81,12 @@ def dagster_home() -> Path:
     home = os.environ.get("DAGSTER_HOME")
     if not home:
         raise click.ClickException("DAGSTER_HOME is not set; `make run` sets it, or name a folder")
-    if not Path(home).is_absolute() or not Path(home).is_dir():
-        raise click.ClickException(
-            f"DAGSTER_HOME={home!r}: has to be the full path of a folder that is there"
-        )
-    return Path(home)
+    path = Path(home)
+    if path.is_absolute() and path.is_dir():
+        return path
+    raise click.ClickException(
+        f"DAGSTER_HOME={home!r}: has to be the full path of a folder that is there"
+    )
 
 
 def _begin_history(home: Path) -> None:
@@ -97,52 +104,28 @@ def _begin_history(home: Path) -> None:
                 instance.all_instigator_state()
 
 
-def _steps(
-    prefix: tuple[str, ...], accept_removals: bool, rebuild: tuple[str, ...], yes: bool
-) -> dict[str, object]:
-    """Return the run config of the steps; each is named by its asset's whole key."""
-    removals = {"accept_removals": accept_removals}
-    return {
-        "__".join((*prefix, name)): {
-            "config": {"full_refresh": name in rebuild, "accept_rebuild": yes}
-            | (removals if table.group == "staging" else {})
-        }
-        for name, table in TABLES.items()
-    }
-
-
-def _execute(invocation: str, steps: dict[str, object]) -> int:
-    dagster = shutil.which("dagster", path=str(Path(sys.executable).parent)) or "dagster"
-    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as config:
-        json.dump({**_QUIET, "ops": steps}, config)
-        config.flush()
-        job = ["-m", "sparkify_dagster.definitions", "-j", JOB, "-c", config.name]
-        tags = json.dumps({_INVOCATION_TAG: invocation})
-        # The command is superseded by one of a package that users need not install.
-        environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
-        with (
-            _terminable(),
-            subprocess.Popen(
-                [dagster, "job", "execute", *job, "--tags", tags], env=environment
-            ) as process,
-        ):
-            try:
-                return process.wait()
-            except BaseException:
-                _end(process)
-                raise
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """Turn SIGTERM into an exception, so that the job does not go on without this process."""
+def _execute(invocation: str, steps: Mapping[str, object]) -> int:
+    """Run the job to its end, which it finds where this process is told to end, too."""
 
     def leave(*_: object) -> None:
         sys.exit(128 + signal.SIGTERM)
 
+    dagster = shutil.which("dagster", path=str(Path(sys.executable).parent)) or "dagster"
+    # The command is superseded by one of a package that users need not install.
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     before = signal.signal(signal.SIGTERM, leave)
     try:
-        yield
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as config:
+            json.dump({**_QUIET, "ops": steps}, config)
+            config.flush()
+            job = ["-m", "sparkify_dagster.definitions", "-j", JOB, "-c", config.name]
+            job += ["--tags", json.dumps({_INVOCATION_TAG: invocation})]
+            with subprocess.Popen([dagster, "job", "execute", *job], env=environment) as process:
+                try:
+                    return process.wait()
+                except BaseException:
+                    _end(process)
+                    raise
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -154,9 +137,3 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         process.wait(_GRACE)
     except subprocess.TimeoutExpired:
         process.kill()
-
-
-def _make_sample_lake() -> None:
-    from sparkify_dagster.cli.sample_data import command as sample_data
-
-    sample_data.main(args=[DEFAULT_LAKE], standalone_mode=False)

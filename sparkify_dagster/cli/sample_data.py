@@ -9,16 +9,11 @@ from typing import Any
 
 import click
 
-from sparkify_dagster.sample import (
-    Outcome,
-    SampleSpec,
-    read_marker,
-    users_for,
-    write_sample_lake,
-)
+from sparkify_dagster.sample import SampleSpec, read_marker, users_for, write_sample_lake
 from sparkify_dagster.sample.lake import Progress
 
 DEFAULTS = SampleSpec()
+_WAITING = "Another process is writing this folder: waiting for it."
 
 
 def _number(name: str, text: str) -> Callable[[Any], Any]:
@@ -63,29 +58,21 @@ def command(
         users = users_for(events_per_day) if users is None else users
         spec = SampleSpec(start.date(), events_per_day=events_per_day, users=users, **numbers)
         with _progress_bar(spec) as progress:
-            outcome = write_sample_lake(path, spec, progress, _say_waiting)
+            outcome = write_sample_lake(
+                path, spec, progress, lambda: click.echo(_WAITING, err=True)
+            )
         marker = read_marker(path)
     except OSError as error:
-        raise click.ClickException(
-            f"{error.filename or path}: {error.strerror or error}"
-        ) from error
+        place, reason = error.filename or path, error.strerror or error
+        raise click.ClickException(f"{place}: {reason}") from error
     assert marker is not None
-    done = {
-        Outcome.WRITTEN: "Wrote a sample lake to",
-        Outcome.REPLACED: "Replaced the sample lake in",
-        Outcome.KEPT: "Nothing to do, these arguments are what is in",
-    }[outcome]
-    days = f"1 day ({spec.start})"
-    if spec.days > 1:
-        days = f"{spec.days} days ({spec.start} to {spec.end})"
+    last = f" to {spec.end}" if spec.days > 1 else ""
+    days = f"{spec.days} day{'s' if last else ''} ({spec.start}{last})"
     click.echo(
-        f"{done} {directory}: {days}, {marker['events']:,} events, {marker['plays']:,} plays "
-        f"({marker['matched_plays']:,} of songs in the catalogue), {spec.songs:,} songs."
+        f"{outcome.value} {directory}: {days}, {marker['events']:,} events, "
+        f"{marker['plays']:,} plays ({marker['matched_plays']:,} of songs in the catalogue), "
+        f"{spec.songs:,} songs."
     )
-
-
-def _say_waiting() -> None:
-    click.echo("Another process is writing this folder: waiting for it.", err=True)
 
 
 @contextlib.contextmanager
@@ -99,9 +86,7 @@ def _progress_bar(spec: SampleSpec) -> Iterator[Progress]:
     from rich.progress import TimeRemainingColumn as Remaining
 
     columns = (TextColumn("{task.description:>6}"), BarColumn(), MofNCompleteColumn(), Remaining())
+    totals = {"songs": spec.songs, "events": spec.days * spec.events_per_day}
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        tasks = {
-            "songs": bar.add_task("songs", total=spec.songs),
-            "events": bar.add_task("events", total=spec.days * spec.events_per_day),
-        }
+        tasks = {kind: bar.add_task(kind, total=total) for kind, total in totals.items()}
         yield lambda kind, count: bar.update(tasks[kind], advance=count)

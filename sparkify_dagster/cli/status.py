@@ -79,16 +79,13 @@ def _print_files(console: "Console", contents: Contents, settings: Settings) -> 
 
 
 def _grid(contents: Contents) -> "Grid":
+    from rich.table import Column
     from rich.table import Table as Grid
 
-    grid = Grid("table")
-    grid.add_column("rows", justify="right")
-    grid.add_column("last changed")
+    grid = Grid("table", Column("rows", justify="right"), "last changed")
     for name, rows in contents.rows.items():
-        table = TABLES[name]
-        grid.add_row(
-            table.qualified_name, f"{rows:,}", moment(contents.loads.get(table.qualified_name))
-        )
+        table = TABLES[name].qualified_name
+        grid.add_row(table, f"{rows:,}", moment(contents.loads.get(table)))
     return grid
 
 
@@ -111,13 +108,12 @@ def _print_runs(console: "Console", prefix: tuple[str, ...]) -> None:
         when = moment(dt.datetime.fromtimestamp(started, dt.UTC)) if started else "not yet started"
         console.print(f"Last run: {run.status.value}, {run.job_name}, {when}, {run.run_id}")
         latest = latest_checks(instance, prefix)
-    failing = {check: result for check, result in latest.items() if not result.passed}
-    for check, result in failing.items():
-        console.print(
-            f"Failing check: {'.'.join(check)} ({result.severity.value}): {numbers(result)}"
-        )
-    if not failing:
-        console.print("Failing checks: none.")
+    failing = [
+        f"Failing check: {'.'.join(check)} ({result.severity.value}): {numbers(result)}"
+        for check, result in latest.items()
+        if not result.passed
+    ]
+    console.print("\n".join(failing or ["Failing checks: none."]))
 
 
 def latest_checks(instance: Any, prefix: tuple[str, ...]) -> "dict[tuple[str, str], CheckResult]":
@@ -128,17 +124,12 @@ def latest_checks(instance: Any, prefix: tuple[str, ...]) -> "dict[tuple[str, st
     names += [(table, name) for table, checks in LOAD_CHECKS.items() for name in checks]
     keys = [dg.AssetCheckKey(dg.AssetKey([*prefix, table]), name) for table, name in names]
     latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
-    return {
-        (key.asset_key.path[-1], key.name): evaluation
-        for key, record in latest.items()
-        if (evaluation := record.event.asset_check_evaluation if record.event else None)
-    }
+    events = ((key, record.event) for key, record in latest.items() if record.event)
+    found = (((key.asset_key.path[-1], key.name), event) for key, event in events)
+    return {name: one for name, event in found if (one := event.asset_check_evaluation)}
 
 
 def numbers(result: "CheckResult") -> str:
     """Return the numbers that a check's result carries."""
-    return ", ".join(
-        f"{name} {value.value}"
-        for name, value in result.metadata.items()
-        if isinstance(value.value, int | float)
-    )
+    values = ((name, one.value) for name, one in result.metadata.items())
+    return ", ".join(f"{name} {one}" for name, one in values if isinstance(one, int | float))

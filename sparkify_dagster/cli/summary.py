@@ -5,8 +5,10 @@ from collections.abc import Sequence
 
 import dagster as dg
 from rich.console import Console
+from rich.table import Column
 from rich.table import Table as Grid
 
+from sparkify_dagster.cli.status import numbers
 from sparkify_dagster.report import report_path
 from sparkify_dagster.settings import Settings
 from sparkify_dagster.tables import TABLES
@@ -28,8 +30,7 @@ def print_summary(tag: str, value: str, settings: Settings) -> bool:
     failed = [check for check in checks if not check.passed]
     errors = [c for c in failed if c.severity == dg.AssetCheckSeverity.ERROR]
     fine = run.status == dg.DagsterRunStatus.SUCCESS and not errors
-    skipped = [name for name in TABLES if name not in rows]
-    if skipped:
+    if skipped := [name for name in TABLES if name not in rows]:
         console.print(f"Not built: {', '.join(skipped)}.")
     place = settings.duckdb_path if settings.target == "duckdb" else "Amazon Redshift"
     if settings.environment:
@@ -54,20 +55,19 @@ def print_summary(tag: str, value: str, settings: Settings) -> bool:
 
 def _reasons(run: dg.DagsterRun, events: Sequence[dg.EventLogEntry]) -> list[str]:
     """Return why steps failed, or the run as a whole, each reason once."""
-    found = [
-        f"{event.step_key}: {_reason(event.dagster_event)}"
-        for event in events
-        if event.dagster_event
-        and event.dagster_event.event_type == dg.DagsterEventType.STEP_FAILURE
-    ]
+    failures = _of_type(events, dg.DagsterEventType.STEP_FAILURE)
+    found = [f"{entry.step_key}: {_reason(event)}" for entry, event in failures]
     if not found and run.status == dg.DagsterRunStatus.FAILURE:
-        found = [
-            event.user_message or str(event.dagster_event.message)
-            for event in events
-            if event.dagster_event
-            and event.dagster_event.event_type == dg.DagsterEventType.RUN_FAILURE
-        ]
+        failures = _of_type(events, dg.DagsterEventType.RUN_FAILURE)
+        found = [entry.user_message or str(event.message) for entry, event in failures]
     return list(dict.fromkeys(found))
+
+
+def _of_type(
+    entries: Sequence[dg.EventLogEntry], kind: dg.DagsterEventType
+) -> list[tuple[dg.EventLogEntry, dg.DagsterEvent]]:
+    both = [(entry, entry.dagster_event) for entry in entries]
+    return [(entry, event) for entry, event in both if event and event.event_type == kind]
 
 
 def _reason(event: dg.DagsterEvent) -> str:
@@ -86,30 +86,22 @@ def _row_counts(events: Sequence[dg.EventLogEntry]) -> dict[str, tuple[int, floa
         materialization = event.asset_materialization
         if materialization is None or "dagster/row_count" not in materialization.metadata:
             continue
-        metadata = materialization.metadata
-        seconds = metadata["seconds"].value if "seconds" in metadata else 0
-        found[materialization.asset_key.path[-1]] = (
-            int(str(metadata["dagster/row_count"].value)),
-            float(str(seconds)),
-        )
+        metadata = {name: str(one.value) for name, one in materialization.metadata.items()}
+        numbers = int(metadata["dagster/row_count"]), float(metadata.get("seconds", 0))
+        found[materialization.asset_key.path[-1]] = numbers
     return found
 
 
 def _checks(events: Sequence[dg.EventLogEntry]) -> list[dg.AssetCheckEvaluation]:
-    found = [
-        event.dagster_event.asset_check_evaluation_data
-        for event in events
-        if event.dagster_event
-        and event.dagster_event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION
-    ]
+    found = _of_type(events, dg.DagsterEventType.ASSET_CHECK_EVALUATION)
     order = {name: position for position, name in enumerate(TABLES)}
-    return sorted(found, key=lambda check: order.get(check.asset_key.path[-1], 99))
+    checks = (event.asset_check_evaluation_data for _, event in found)
+    return sorted(checks, key=lambda check: order.get(check.asset_key.path[-1], 99))
 
 
 def _tables_grid(rows: dict[str, tuple[int, float]]) -> Grid:
-    grid = Grid("table", title="Tables", title_justify="left")
-    grid.add_column("rows", justify="right")
-    grid.add_column("seconds", justify="right")
+    numeric = (Column(name, justify="right") for name in ("rows", "seconds"))
+    grid = Grid("table", *numeric, title="Tables", title_justify="left")
     for table in TABLES.values():
         if table.name in rows:
             count, seconds = rows[table.name]
@@ -120,16 +112,8 @@ def _tables_grid(rows: dict[str, tuple[int, float]]) -> Grid:
 def _checks_grid(checks: list[dg.AssetCheckEvaluation]) -> Grid:
     grid = Grid("table", "check", "result", "numbers", title="Checks", title_justify="left")
     for check in checks:
-        if check.passed:
-            result = "[green]passed[/]"
-        elif check.severity == dg.AssetCheckSeverity.WARN:
-            result = "[yellow]WARNING[/]"
-        else:
-            result = "[red]FAILED[/]"
-        numbers = ", ".join(
-            f"{name} {value.value}"
-            for name, value in check.metadata.items()
-            if isinstance(value.value, int | float)
-        )
-        grid.add_row(check.asset_key.path[-1], check.check_name, result, numbers)
+        is_warning = check.severity == dg.AssetCheckSeverity.WARN
+        result = "[yellow]WARNING[/]" if is_warning else "[red]FAILED[/]"
+        result = "[green]passed[/]" if check.passed else result
+        grid.add_row(check.asset_key.path[-1], check.check_name, result, numbers(check))
     return grid

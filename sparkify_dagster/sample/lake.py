@@ -1,17 +1,16 @@
 """Writing a sample lake into a folder, so that a half-written one is never taken for whole."""
 
 import contextlib
-import fcntl
 import json
-import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from sparkify_dagster.lake.jsonpaths import EVENT_KEYS
+from sparkify_dagster.locks import locked
 from sparkify_dagster.sample.catalogue import make_songs, make_tracks, song_line
 from sparkify_dagster.sample.events import Days
 from sparkify_dagster.sample.spec import SampleDataError, SampleSpec
@@ -33,11 +32,11 @@ Progress = Callable[[str, int], None]
 
 
 class Outcome(Enum):
-    """What became of the folder."""
+    """What became of the folder, in words."""
 
-    WRITTEN = "written"
-    REPLACED = "replaced"
-    KEPT = "kept"
+    WRITTEN = "Wrote a sample lake to"
+    REPLACED = "Replaced the sample lake in"
+    KEPT = "Nothing to do, these arguments are what is in"
 
 
 def write_sample_lake(
@@ -93,21 +92,6 @@ def read_marker(directory: Path) -> dict[str, Any] | None:
     raise SampleDataError(
         f"{path} does not describe a sample lake: remove the folder or name another one"
     )
-
-
-@contextlib.contextmanager
-def locked(directory: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Hold a folder against other processes that would fill it so, after waiting for them."""
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            on_wait()
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _is_current(directory: Path, found: dict[str, Any], spec: SampleSpec) -> bool:
