@@ -32,8 +32,7 @@ State = dict[str, Rows]  # what source tables hold, by name
 
 _READ: dict[str, Callable[[str], Any]] = {
     "VARCHAR": str,
-    "INTEGER": int,
-    "BIGINT": int,
+    **dict.fromkeys(("INTEGER", "BIGINT"), int),
     "DOUBLE PRECISION": float,
     "TIMESTAMP": dt.datetime.fromisoformat,
     "DATE": dt.date.fromisoformat,
@@ -102,15 +101,14 @@ _EMPTY = yaml.SequenceNode("", [])
 def _case(table: Table, node: yaml.Node) -> Case:
     parts = _mapping(node)
     asks = next((one for one in _PARTS if one in parts), "expect" if sources(table) else "fails")
-    for name in parts.keys() ^ set(_PARTS[asks]):
-        if name in parts:
-            _refuse(node, f"{name!r} is none of: {', '.join(_PARTS[asks])}")
-        if name not in ("earlier", "days"):
-            _refuse(node, f"{name!r} is missing")
+    for name in parts.keys() - {*_PARTS[asks]}:
+        _refuse(node, f"{name!r} is none of: {', '.join(_PARTS[asks])}")
+    for name in {*_PARTS[asks]} - parts.keys() - {"earlier", "days"}:
+        _refuse(node, f"{name!r} is missing")
     if asks != "expect":
         return _asking_case(table, node, parts, asks)
-    earlier = _state(table, parts["earlier"]) if "earlier" in parts else None
-    given = _state(table, parts["given"])
+    earlier = _state(parts["earlier"], table) if "earlier" in parts else None
+    given = _state(parts["given"], table)
     for name in {**(earlier or {}), **given}:
         if twice := all_sources(TABLES[name]) & {*(earlier or {}), *given}:
             _refuse(node, f"{name} is given, and so is {min(twice)}, from which it is built")
@@ -125,14 +123,8 @@ def _case(table: Table, node: yaml.Node) -> Case:
 
 def _asking_case(table: Table, node: yaml.Node, parts: Mapping[str, yaml.Node], asks: str) -> Case:
     """Return a case of what a table's checks or the report's queries tell of given rows."""
-    given: State = {}
-    for name, rows in _mapping(parts["given"]).items():
-        if name not in TABLES:
-            _refuse(rows, f"{name!r} is no table; there are {', '.join(TABLES)}")
-        given[name] = [_filled(TABLES[name], row, at) for at, row in enumerate(_items(rows))]
-    if asks == "fails":
-        what, known = "check", [check.name for check in table.checks]
-    else:
+    given, what, known = _state(parts["given"]), "check", [check.name for check in table.checks]
+    if asks == "shows":
         sections = (name.rpartition("/")[2] for name in section_names(table.file))
         what, known = "query", [name for name in sections if name.startswith("report")]
     expect: list[Row] = []
@@ -141,14 +133,12 @@ def _asking_case(table: Table, node: yaml.Node, parts: Mapping[str, yaml.Node], 
             _refuse(rows, f"{table.name} has no {what} {name!r}; it has {', '.join(known)}")
         shown = [{key: one.value for key, one in _mapping(row).items()} for row in _items(rows)]
         expect.append((name, shown_rows(shown)))
-    days = EVERY_DAY
-    if "days" in parts:
-        span = [_value(_A_DAY, one) for one in _items(parts["days"])]
-        if len(span) != 2:
-            _refuse(parts["days"], "the first and last day expected, as [2018-11-01, 2018-11-02]")
-        days = Span(*span)
+    days = [_value(_A_DAY, one) for one in _items(parts.get("days", _EMPTY))]
+    if "days" in parts and len(days) != 2:
+        _refuse(parts["days"], "the first and last day expected, as [2018-11-01, 2018-11-02]")
+    span = Span(*days) if days else EVERY_DAY
     name, columns = str(parts["case"].value), (asks, "rows")
-    return Case(table, name, _place(node), None, given, columns, expect, asks, days)
+    return Case(table, name, _place(node), None, given, columns, expect, asks, span)
 
 
 def shown_rows(rows: Rows) -> str:
@@ -157,14 +147,15 @@ def shown_rows(rows: Rows) -> str:
     return "; ".join(", ".join(f"{key} {row[key]}" for key in row) for row in shown)
 
 
-def _state(table: Table, node: yaml.Node) -> State:
+def _state(node: yaml.Node, built: Table | None = None) -> State:
+    """Return rows by table; where a table is built from them, of its sources only."""
     state = {}
     for name, rows in _mapping(node).items():
-        if name not in all_sources(table):
-            _refuse(rows, f"{table.name} is not built from {name!r}")
-        state[name] = [
-            _filled(TABLES[name], row, number) for number, row in enumerate(_items(rows))
-        ]
+        if built and name not in all_sources(built):
+            _refuse(rows, f"{built.name} is not built from {name!r}")
+        if name not in TABLES:
+            _refuse(rows, f"{name!r} is no table; there are {', '.join(TABLES)}")
+        state[name] = [_filled(TABLES[name], row, at) for at, row in enumerate(_items(rows))]
     return state
 
 

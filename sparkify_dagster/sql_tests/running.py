@@ -55,8 +55,7 @@ def run_case(session: Session, case: Case) -> list[Difference]:
     if case.asks != "expect":
         told = _compared(f"what {case.asks}", case, _told(session, case))
         return [told] if told.rows else []
-    built = [TABLES[name] for name in TABLES if name in _built(case)]
-    filled = [TABLES[name] for name in TABLES if name in _filled(case)]
+    built, filled = _tables(case)
     state: State = {table.name: [] for table in filled}
     found = []
     for number, step in enumerate((case.earlier, case.given)):
@@ -74,22 +73,20 @@ def run_case(session: Session, case: Case) -> list[Difference]:
     return [difference for difference in found if difference.rows]
 
 
-def _built(case: Case) -> set[str]:
-    """Return the tables that have to be built from what is given, the case's own among them."""
-    given = {**(case.earlier or {}), **case.given}
+def _tables(case: Case) -> tuple[list[Table], list[Table]]:
+    """Return what has to be built from what is given, and what is filled for that, in order."""
+    built: set[str] = set()
+    filled = {*case.given} if case.asks != "expect" else set()
 
-    def walk(table: Table) -> set[str]:
-        if table.name in given or not sources(table):
-            return set()
-        return {table.name}.union(*map(walk, sources(table)))
+    def walk(table: Table) -> None:
+        is_given = table.name in case.given or table.name in (case.earlier or {})
+        (filled if is_given or not sources(table) else built).add(table.name)
+        for source in sources(table) if table.name in built else ():
+            walk(source)
 
-    return walk(case.table)
-
-
-def _filled(case: Case) -> set[str]:
-    """Return the tables that the built ones read and that are filled from the case."""
-    built = _built(case)
-    return {source.name for name in built for source in sources(TABLES[name])} - built
+    walk(case.table)
+    both = ([TABLES[name] for name in TABLES if name in names] for names in (built, filled))
+    return next(both), next(both)
 
 
 def _refresh(session: Session, tables: Sequence[Table], full_refresh: bool) -> None:
@@ -106,8 +103,9 @@ def _drop_temporary(session: Session) -> None:
 
 def _fill(session: Session, table: Table, before: Rows, now: Rows, is_full: bool) -> None:
     """Bring a source table from the rows of before to those of now, noting what has changed."""
-    gone = [row for row in before if _part(table, row) in _changed(table, before, now)]
-    come = [row for row in now if _part(table, row) in _changed(table, before, now)]
+    counts = [Counter((_part(table, row), *row.values()) for row in rows) for rows in (before, now)]
+    changed = {part for part, *_ in (counts[0] - counts[1]) + (counts[1] - counts[0])}
+    gone, come = ([row for row in rows if _part(table, row) in changed] for rows in (before, now))
     if not (is_full or gone or come):
         return
     ledger = prepare(session)
@@ -117,7 +115,11 @@ def _fill(session: Session, table: Table, before: Rows, now: Rows, is_full: bool
     else:
         empty(session, table)
         _insert(session, table.qualified_name, now)
-        _note(session, table, gone + come, load_id)
+        if load_id and table.name in _NOTES:
+            # What its load would have noted of the rows that changed.
+            head = {"table_name": table.name, "load_id": load_id}
+            notes = [head | _NOTES[table.name](row) for row in gone + come]
+            _insert(session, "staging.load_changes", notes)
     record_load(session, ledger, table, is_full, _RUN)
     _drop_temporary(session)
 
@@ -134,24 +136,13 @@ def _exchange_files(
         session.execute(before_copy)
     session.execute(f"{table.file}/remove")
     _insert(session, table.qualified_name, come)
-    session.insert(
-        "new_files",
-        ("file_name", "file_day", "size_bytes", "version"),
-        [(*file, 0, "") for file in _files(table, come)],
-    )
+    columns = ("file_name", "file_day", "size_bytes", "version")
+    session.insert("new_files", columns, [(*file, 0, "") for file in _files(table, come)])
     if after_copy := table.section("after_copy"):
         session.execute(after_copy)
     if load_id:
         session.execute(f"{table.file}/changes", load_id=load_id)
     session.execute(f"{table.file}/remember_files", run_id=_RUN, loaded_at=_SOME_TIME)
-
-
-def _note(session: Session, table: Table, rows: Rows, load_id: int | None) -> None:
-    """Note what the load of a star table would have noted of the rows that changed."""
-    if load_id and table.name in _NOTES:
-        notes = [_NOTES[table.name](row) for row in rows]
-        head = {"table_name": table.name, "load_id": load_id}
-        _insert(session, "staging.load_changes", [head | note for note in notes])
 
 
 def _insert(session: Session, name: str, rows: Rows) -> None:
@@ -170,18 +161,13 @@ def _part(table: Table, row: dict[str, Any]) -> Any:
     return tuple(row.values())
 
 
-def _changed(table: Table, before: Rows, now: Rows) -> set[Any]:
-    counts = [Counter((_part(table, row), *row.values()) for row in rows) for rows in (before, now)]
-    return {part for part, *_ in (counts[0] - counts[1]) + (counts[1] - counts[0])}
-
-
 def _told(session: Session, case: Case) -> list[Row]:
     """Return the checks that fail on given rows, or the queries asked for, with what each shows."""
-    given = [TABLES[name] for name in TABLES if name in {*case.given, *_filled(case)}]
+    built, given = _tables(case)
     for table in given:
         if not table.is_view:
             _fill(session, table, [], case.given.get(table.name, []), is_full=True)
-    _refresh(session, [table for table in TABLES.values() if table.name in _built(case)], True)
+    _refresh(session, built, full_refresh=True)
     # What views would show is given, as if they were tables; those on others go first.
     views = [table for table in given if table.is_view]
     for name in [table.qualified_name for table in reversed(views)]:
