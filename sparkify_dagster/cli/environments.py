@@ -35,9 +35,9 @@ def list_them() -> None:
             rows.append((name, None, None, None, str(error)))
             continue
         age = utc_now() - found.created_at
-        left_over = age > dt.timedelta(days=settings.environment_days)
+        is_left_over = age > dt.timedelta(days=settings.environment_days)
         events = f"since {found.first_day}" if found.first_day else "all"
-        remark = f"left over: {age.days} days old" if left_over else ""
+        remark = f"left over: {age.days} days old" if is_left_over else ""
         made = f"{found.created_at:%Y-%m-%d %H:%M} UTC"
         rows.append((name, made, events, ", ".join(found.own) or "none", remark))
     columns = ("environment", "created", "events", "tables of its own", "remark")
@@ -53,7 +53,7 @@ def list_them() -> None:
 )
 def create_one(*, name: str, days: int | None) -> None:
     """Make the environment NAME from production as it is, in seconds."""
-    settings = settings_of(_not_production(name))
+    settings = _settings_of_another(name)
     # Says what is missing where nothing has been loaded yet.
     open_warehouse(settings_of(PRODUCTION)).read(read_ledger, "sparkify/environments", "")
     create(open_warehouse(settings), name, days)
@@ -64,7 +64,7 @@ def create_one(*, name: str, days: int | None) -> None:
 @click.argument("name")
 def drop_one(*, name: str) -> None:
     """Remove the environment NAME with all its tables; production's stay."""
-    settings = settings_of(_not_production(name))
+    settings = _settings_of_another(name)
     warehouse = open_warehouse(settings)
     if name not in warehouse.environments():
         raise NoEnvironment(name)
@@ -78,10 +78,10 @@ def settings_of(environment: str) -> Settings:
     return load_settings({**os.environ, "SPARKIFY_ENVIRONMENT": environment})
 
 
-def _not_production(name: str) -> str:
-    if name in ("", PRODUCTION):
-        raise click.ClickException(
-            "production is no environment: it is neither made nor dropped here. The job "
-            "reset_warehouse empties it."
-        )
-    return name
+def _settings_of_another(name: str) -> Settings:
+    if name not in ("", PRODUCTION):
+        return settings_of(name)
+    raise click.ClickException(
+        "production is no environment: it is neither made nor dropped here. The job "
+        "reset_warehouse empties it."
+    )

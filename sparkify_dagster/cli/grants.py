@@ -7,24 +7,23 @@ from typing import Any
 import click
 
 from sparkify_dagster.access import NAMES, Step, apply_roles, new_warehouse, plan
-from sparkify_dagster.settings import Settings, load_settings
+from sparkify_dagster.settings import load_settings
 from sparkify_dagster.tables import USERS
 from sparkify_dagster.warehouse.base import WarehouseError
 
 _NO_RIGHT = "42501"
 
 
-def _named(_: click.Context, __: click.Parameter, users: tuple[str, ...]) -> tuple[str, ...]:
-    if not all(user.strip() for user in users):
+def _user(text: str) -> str:
+    if not text.strip():
         raise click.BadParameter("a user's name is empty")
-    return users
+    return text
 
 
 def _members(role: str) -> Callable[[Any], Any]:
     text = f"Give this database user the role sparkify_{role}. May be repeated."
-    return click.option(
-        f"--{role}", f"{role}s", multiple=True, metavar="USER", callback=_named, help=text
-    )
+    flag = f"--{role}"
+    return click.option(flag, f"{role}s", multiple=True, metavar="USER", type=_user, help=text)
 
 
 @click.command()
@@ -49,9 +48,8 @@ def command(
     where a table has been added: with the names hidden, a new table is not open by itself.
     """
     if dry_run:
-        steps = plan(new_warehouse(), names, loaders, analysts)
         click.echo("-- Not sent. Without looking: for a warehouse with its tables and no roles.")
-        _print(steps)
+        _print(plan(new_warehouse(), names, loaders, analysts))
         return
     settings = load_settings()
     if settings.target != "redshift":
@@ -65,27 +63,21 @@ def command(
             f"SPARKIFY_ENVIRONMENT={settings.environment}: roles and masks are production's. An "
             "environment's schemas are open to nobody but who made them."
         )
-    steps = _apply(settings, names, loaders, analysts)
-    _print(steps)
-    click.echo(f"-- Applied: {len(steps)} statements, in one transaction.")
-    if not any(step.name == "access/users_revoke" for step in steps):
-        click.echo(f"-- {USERS.qualified_name} does not exist yet: run this again after a load.")
-
-
-def _apply(
-    settings: Settings, names: str, loaders: tuple[str, ...], analysts: tuple[str, ...]
-) -> list[Step]:
     # The engine is heavy to import; --help does without it.
     from sparkify_dagster.warehouse import open_warehouse
 
     try:
         warehouse = open_warehouse(settings)
-        return apply_roles(warehouse, names, loaders, analysts, uuid.uuid4().hex)
+        steps = apply_roles(warehouse, names, loaders, analysts, uuid.uuid4().hex)
     except WarehouseError as error:
         text = f"No right was changed. {error}"
         if getattr(error, "sqlstate", "") == _NO_RIGHT:
             text += "\nRoles and masking policies are given by a superuser, such as the admin user."
         raise click.ClickException(text) from error
+    _print(steps)
+    click.echo(f"-- Applied: {len(steps)} statements, in one transaction.")
+    if not any(step.name == "access/users_revoke" for step in steps):
+        click.echo(f"-- {USERS.qualified_name} does not exist yet: run this again after a load.")
 
 
 def _print(steps: list[Step]) -> None:

@@ -19,7 +19,11 @@ def command(*, column: str) -> None:
     columns of log_data and song_data.
     """
     name = column.removeprefix("analytics.").removeprefix("staging.")
-    known = set(_columns())
+    known: set[str] = set()
+    for table, columns in read_lineage().items():
+        if "/" not in table:
+            known.update(f"{table}.{one}" for one in columns)
+            known.update(*columns.values())
     if name not in known:
         near = get_close_matches(name, sorted(known), n=3, cutoff=0.4)
         hint = f"; did you mean {', '.join(near)}?" if near else "; name it as table.column"
@@ -31,13 +35,6 @@ def command(*, column: str) -> None:
     _print("Part of the columns", (f"{one}{_meaning(one)}" for one in down if one not in asked))
     _print("Part of the checks", _checks(asked))
     _print("Part of the report", (one for one in asked if "/report" in one))
-
-
-def _columns() -> Iterator[str]:
-    for table, columns in read_lineage().items():
-        if "/" not in table:
-            yield from (f"{table}.{name}" for name in columns)
-            yield from (source for sources in columns.values() for source in sources)
 
 
 def _print(heading: str, lines: Iterable[str]) -> None:
@@ -53,9 +50,8 @@ def _meaning(name: str) -> str:
 def _checks(asked: Iterable[str]) -> Iterator[str]:
     """Yield the checks that a column of their query belongs to, each once, with its rule."""
     for table in TABLES.values():
-        columns = {
-            one.rpartition(".")[2] for one in asked if one.startswith(f"{table.name}/check.")
-        }
+        mine = (one for one in asked if one.startswith(f"{table.name}/check."))
+        columns = {one.rpartition(".")[2] for one in mine}
         for check in table.checks:
             if columns.intersection(check.columns):
                 yield f"{table.name}.{check.name} ({check.severity}): {check.description}"

@@ -15,7 +15,6 @@ import click
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from click import ClickException
-from dotenv import dotenv_values
 
 from sparkify_dagster.infra import options
 from sparkify_dagster.infra.stack import AS_BEFORE, Stack
@@ -32,7 +31,7 @@ _REMEDIES = (
 )  # fmt: skip
 # Other ways to log in, which the platform's settings refuse beside a secret.
 _OTHER_WAYS = r"^(?=\s*(export\s+)?REDSHIFT_(WORKGROUP|CLUSTER_ID|USER|PASSWORD)\s*=)"
-_ADMINS = ":secret:redshift!"  # in the ARN of a secret that AWS manages for an admin
+_OWN = r"=\s*['\"]?(?!\S*:secret:redshift!)\w"  # a secret, but none that AWS manages for an admin
 
 _name = click.option("--name", default="sparkify", show_default=True, help="Name of all of it.")
 _region = click.option("--region", envvar="AWS_REGION", help="[env AWS_REGION, or the profile's]")
@@ -181,13 +180,14 @@ def _write_env(path: Path, values: dict[str, str]) -> str:
     """
     path.touch(mode=0o600)
     before = path.read_text(encoding="utf-8")
-    lines: dict[object, str] = {}
-    for line in re.sub(_OTHER_WAYS, "#", before, flags=re.MULTILINE).splitlines():
-        name = line.partition("=")[0].removeprefix("export ").strip()
-        lines[name if name in values else len(lines)] = line
-    if _ADMINS not in (dotenv_values(path).get("REDSHIFT_SECRET_ARN") or _ADMINS):
-        values = {key: values[key] for key in values if key != "REDSHIFT_SECRET_ARN"}
+    text = re.sub(_OTHER_WAYS, "#", before, flags=re.MULTILINE)
+    named = [
+        (line.split("=")[0].removeprefix("export ").strip(), line) for line in text.splitlines()
+    ]
+    lines = {name if name in values else number: line for number, (name, line) in enumerate(named)}
+    own = lines.get("REDSHIFT_SECRET_ARN", "")
     lines |= {key: f"{key}={value}" for key, value in values.items()}
+    lines |= {"REDSHIFT_SECRET_ARN": own} if re.search(_OWN, own) else {}
     text = "\n".join([*lines.values(), ""])
     if text != before:
         with click.open_file(path, "w", encoding="utf-8", atomic=True) as file:

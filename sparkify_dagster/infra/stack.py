@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
-from functools import partial
 from typing import Any
 
 import click
@@ -59,11 +58,10 @@ class Stack:
         if status in _FINE + allowed or status.endswith("_IN_PROGRESS"):
             return
         cause = "CloudFormation names no resource"
-        for event in self._operation(stack["StackId"]):
+        for event in reversed(self._operation(stack["StackId"])):
             reason = event.get("ResourceStatusReason", "no reason given")
             if event["ResourceStatus"].endswith("_FAILED") and "cancelled" not in reason:
                 cause = f"{event['LogicalResourceId']} ({event['ResourceType']}): {reason}"
-                break
         way_out = _WAYS_OUT.get(status, _CLEAR_UP).format(name=self.name)
         raise ClickException(f"{self.name} is {status}: {cause}. To go on: {way_out}")
 
@@ -82,8 +80,8 @@ class Stack:
             if changes is None or is_plan:
                 return
             at_end.pop_all()
-        execute = partial(self.client.execute_change_set, **self._change_set)
-        self.carry_out(execute, self.describe()["StackId"])
+        call, change_set = self.client.execute_change_set, self._change_set["ChangeSetName"]
+        self.carry_out(call, self.describe()["StackId"], ChangeSetName=change_set)
 
     def _propose(self, values: Mapping[str, str]) -> list[dict[str, Any]] | None:
         """Return the changes that the values would make, None for no change at all."""
@@ -124,18 +122,15 @@ class Stack:
             if stack["StackStatus"] == _REVIEW and not others:
                 self.client.delete_stack(StackName=stack["StackId"])
 
-    def carry_out(self, call: Callable[..., Any], stack_id: str) -> None:
+    def carry_out(self, call: Callable[..., Any], stack_id: str, **more: str) -> None:
         """Have a call change or delete the stack and follow that; ClickException where it fails."""
         token = f"sparkify-{time.time_ns()}"
-        call(StackName=stack_id, ClientRequestToken=token)
+        call(StackName=stack_id, ClientRequestToken=token, **more)
         self._follow(stack_id, token)
         self.check(self.describe(stack_id))
 
     def _follow(self, stack_id: str, token: str = "") -> None:
-        """Say each event of the latest operation, or that of the token, until it has ended.
-
-        All events of an operation carry its token (API Reference, StackEvent, ClientRequestToken).
-        """
+        """Say an operation's events to its end; all have its token (API Reference, StackEvent)."""
         said = 0
         while True:
             # AWS shows either of them a moment late: both have to tell the end.
