@@ -31,7 +31,7 @@ _REMEDIES = (
 )  # fmt: skip
 # Other ways to log in, which the platform's settings refuse beside a secret.
 _OTHER_WAYS = r"^(?=\s*(export\s+)?REDSHIFT_(WORKGROUP|CLUSTER_ID|USER|PASSWORD)\s*=)"
-_OWN = r"=\s*['\"]?(?!\S*:secret:redshift!)\w"  # a secret, but none that AWS manages for an admin
+_OWN = r"(export )?REDSHIFT_SECRET_ARN\s*=\s*['\"]?(?!\S*:secret:redshift!)\w"  # not an admin's
 
 _name = click.option("--name", default="sparkify", show_default=True, help="Name of all of it.")
 _region = click.option("--region", envvar="AWS_REGION", help="[env AWS_REGION, or the profile's]")
@@ -180,14 +180,12 @@ def _write_env(path: Path, values: dict[str, str]) -> str:
     """
     path.touch(mode=0o600)
     before = path.read_text(encoding="utf-8")
-    text = re.sub(_OTHER_WAYS, "#", before, flags=re.MULTILINE)
-    named = [
-        (line.split("=")[0].removeprefix("export ").strip(), line) for line in text.splitlines()
-    ]
-    lines = {name if name in values else number: line for number, (name, line) in enumerate(named)}
-    own = lines.get("REDSHIFT_SECRET_ARN", "")
-    lines |= {key: f"{key}={value}" for key, value in values.items()}
-    lines |= {"REDSHIFT_SECRET_ARN": own} if re.search(_OWN, own) else {}
+    lines: dict[str | int, str] = {}
+    for line in re.sub(_OTHER_WAYS, "#", before, flags=re.MULTILINE).splitlines():
+        name = line.partition("=")[0].removeprefix("export ").strip()
+        lines[name if name in values else len(lines)] = line
+    new = ((key, f"{key}={value}") for key, value in values.items())
+    lines |= {key: line for key, line in new if not re.match(_OWN, lines.get(key, ""))}
     text = "\n".join([*lines.values(), ""])
     if text != before:
         with click.open_file(path, "w", encoding="utf-8", atomic=True) as file:

@@ -15,7 +15,6 @@ from sparkify_dagster.warehouse.base import Session
 if TYPE_CHECKING:
     from dagster import AssetCheckEvaluation as CheckResult
     from rich.console import Console
-    from rich.table import Table as Grid
 
 
 @dataclass
@@ -31,6 +30,8 @@ class Contents:
 def command() -> None:
     """Tell what is loaded up to when, how the last run ended and which checks fail."""
     from rich.console import Console
+    from rich.table import Column
+    from rich.table import Table as Grid
 
     has_home = os.environ.get("DAGSTER_HOME") and dagster_home()
     settings = load_settings()
@@ -42,7 +43,11 @@ def command() -> None:
     if readable.as_of:
         console.print(f"As of: {moment(readable.as_of)}")
     _print_files(console, contents, settings)
-    console.print(_grid(contents))
+    grid = Grid("table", Column("rows", justify="right"), "last changed")
+    for name, rows in contents.rows.items():
+        table = TABLES[name].qualified_name
+        grid.add_row(table, f"{rows:,}", moment(contents.loads.get(table)))
+    console.print(grid)
     if has_home:
         _print_runs(console, settings.asset_key_prefix)
     else:
@@ -76,17 +81,6 @@ def _print_files(console: "Console", contents: Contents, settings: Settings) -> 
         console.print(f"Songs: {songs['files']:,} files, last loaded {moment(songs['loaded_at'])}")
     if not events and not songs:
         console.print("Nothing is loaded yet; run the job sparkify_etl.")
-
-
-def _grid(contents: Contents) -> "Grid":
-    from rich.table import Column
-    from rich.table import Table as Grid
-
-    grid = Grid("table", Column("rows", justify="right"), "last changed")
-    for name, rows in contents.rows.items():
-        table = TABLES[name].qualified_name
-        grid.add_row(table, f"{rows:,}", moment(contents.loads.get(table)))
-    return grid
 
 
 def moment(at: Any) -> str:

@@ -152,10 +152,9 @@ class Stack:
         pages = self.client.get_paginator("describe_stack_events").paginate(StackName=stack_id)
         for event in pages.search("StackEvents[]"):
             events.insert(0, event)
-            is_start = (
-                event["ResourceStatus"] in _STARTS and event["LogicalResourceId"] == self.name
-            )
-            if is_start and token in ("", event.get("ClientRequestToken")):
+            is_stacks = event["LogicalResourceId"] == self.name
+            is_ours = token in ("", event.get("ClientRequestToken"))
+            if is_stacks and is_ours and event["ResourceStatus"] in _STARTS:
                 return events
         return []
 

@@ -157,7 +157,8 @@ class _Session:
         """A user's session; leaves the user's new level and next free time behind."""
         rng = self._rng
         self._level = listener.level
-        plays = self._planned_plays()
+        is_brief = self._level == "free" or rng.random() < 0.3
+        plays = 1 + draw.streak(rng, 0.5 if is_brief else 0.955, MOST_PLAYS)
         start = rng.random()
         if start < SHARE_OF_LOGINS:
             self._page("Home")
@@ -184,12 +185,6 @@ class _Session:
             self._page("Logout")
             self._identity = NOBODY
             self._page("Home")
-
-    def _planned_plays(self) -> int:
-        rng = self._rng
-        if self._level == "free" or rng.random() < 0.3:
-            return 1 + draw.streak(rng, 0.5, MOST_PLAYS)
-        return 1 + draw.streak(rng, 0.955, MOST_PLAYS)
 
     def _change_level(self) -> None:
         name, level = ("Upgrade", "paid") if self._level == "free" else ("Downgrade", "free")

@@ -65,7 +65,9 @@ def write_sample_lake(
                 f"{directory} is not empty and not a sample lake (it has no {MARKER}): "
                 "name an empty or a new folder"
             )
-        if found is not None and _is_current(directory, found, spec):
+        wanted = {"generator_version": GENERATOR_VERSION, **spec.as_json()}
+        is_whole = all((directory / part).exists() for part in PARTS)
+        if found is not None and is_whole and wanted.items() <= found.items():
             return Outcome.KEPT
         _clear(directory)
         _write(directory, spec, progress)
@@ -94,13 +96,6 @@ def read_marker(directory: Path) -> dict[str, Any] | None:
     )
 
 
-def _is_current(directory: Path, found: dict[str, Any], spec: SampleSpec) -> bool:
-    wanted = {"generator_version": GENERATOR_VERSION, **spec.as_json()}
-    return all(found.get(key) == value for key, value in wanted.items()) and all(
-        (directory / part).exists() for part in PARTS
-    )
-
-
 def _clear(directory: Path) -> None:
     """Turn the folder into an unfinished lake without data."""
     (directory / PARTIAL_MARKER).touch()
@@ -113,7 +108,7 @@ def _write(directory: Path, spec: SampleSpec, progress: Progress) -> None:
     def write(name: str, text: str) -> None:
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, "ascii")
+        path.write_bytes(text.encode("ascii"))
 
     songs = make_songs(spec.songs, spec.seed)
     for name, song in songs.items():

@@ -36,11 +36,12 @@ class Audience:
         rng = draw.generator(spec.seed, "users")
         ids = draw.mixed(rng, range(FIRST_USER_ID, FIRST_USER_ID + spec.users))
         first, second = NAMESAKE_RANKS
-        names: list[tuple[str, str, str]] = []
+        names: list[dict[str, str]] = []
         listeners: list[Listener] = []
         for rank, user_id in enumerate(ids):
             names.append(names[first] if rank == second else _name(rng))
-            listeners.append(_listener(spec, rng, rank, user_id, names[-1]))
+            name = names[-1] | {"userId": str(user_id)}
+            listeners.append(_listener(spec, rng, rank, name))
         # The most active user stays within what a person can listen to, in a crowd of any size.
         self._listeners = draw.Ranked(listeners, 2 + 0.05 * spec.users)
 
@@ -56,30 +57,24 @@ class Audience:
         return next(free, None)
 
 
-def _name(rng: Random) -> tuple[str, str, str]:
+def _name(rng: Random) -> dict[str, str]:
     gender = "F" if rng.random() < 0.56 else "M"
     first_name = draw.one_of(rng, WORDS["women" if gender == "F" else "men"])
-    return first_name, draw.one_of(rng, WORDS["surnames"]), gender
+    last_name = draw.one_of(rng, WORDS["surnames"])
+    return {"firstName": first_name, "lastName": last_name, "gender": gender}
 
 
-def _listener(
-    spec: SampleSpec, rng: Random, rank: int, user_id: int, name: tuple[str, str, str]
-) -> Listener:
-    first_name, last_name, gender = name
+def _listener(spec: SampleSpec, rng: Random, rank: int, name: dict[str, str]) -> Listener:
     registration = spec.start_ms - draw.whole(rng, 60_000, 30 * DAY_MS)
     # Newcomers do not depend on the number of days: more days leave the first ones as they were.
     if rank > NAMESAKE_RANKS[1] and rng.random() < SHARE_OF_NEWCOMERS:
         registration = spec.start_ms + draw.whole(rng, 0, DAYS_OF_NEWCOMERS * DAY_MS)
     pays = rng.random() < (0.5 if rank < 0.2 * spec.users else 0.15)
-    identity = {
+    identity = name | {
         "auth": "Logged In",
-        "firstName": first_name,
-        "gender": gender,
-        "lastName": last_name,
         "location": draw.one_of(rng, WORDS["metro_areas"]),
         "registration": float(registration),
         "userAgent": _user_agent(rng),
-        "userId": str(user_id),
     }
     return Listener(identity, "paid" if pays else "free", registration + 60_000)
 
