@@ -220,15 +220,9 @@ def _odd_location(number: int, location: str, rng: Random) -> str | int:
     """Return the location, or for some artists one of the real data's oddities."""
     if number % 300 == 9:
         return draw.whole(rng, 20, 800)
-    if number % 300 == 14:
-        return "Bath &amp; Bristol, England"
-    if number % 400 == 16:
-        return (
-            '<a href="http://www.example.com/artists/biography.html" '
-            'target="_blank">www.example.com/artists</a>, Leeds, England'
-        )
-    if number % 200 == 18:
-        return f" {location or 'Leeds, England'} "
+    for every, at, odd in WORDS["odd_locations"]:
+        if number % every == at:
+            return str(odd.format(location or "Leeds, England"))
     return location
 
 
