@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 
+import click
 import dagster as dg
 from rich.console import Console
 from rich.table import Column
@@ -35,21 +36,18 @@ def print_summary(tag: str, value: str, settings: Settings) -> bool:
     place = settings.duckdb_path if settings.target == "duckdb" else "Amazon Redshift"
     if settings.environment:
         console.print(f"Environment: {settings.environment}")
-    console.print(f"Warehouse: {place}", markup=False)
+    click.echo(f"Warehouse: {place}")
     if fine and report_path(settings).is_file():
-        console.print(f"Report: {report_path(settings)}", markup=False)
+        click.echo(f"Report: {report_path(settings)}")
     console.print(
         f"{'Succeeded' if fine else 'FAILED'}: {len(rows)} tables, {len(checks)} checks, "
         f"{len(errors)} failed, {len(failed) - len(errors)} warnings."
     )
     if fine:
         console.print("Next: make ui, then http://127.0.0.1:3000")
-    problems = Console(stderr=True, soft_wrap=True, highlight=False)
-    for event in events:
-        if event.level == logging.WARNING:
-            problems.print(f"Warning: {event.user_message}", markup=False)
-    for reason in _reasons(run, events):
-        problems.print(reason, markup=False)
+    warnings = [event.user_message for event in events if event.level == logging.WARNING]
+    for problem in [*(f"Warning: {text}" for text in warnings), *_reasons(run, events)]:
+        click.echo(problem, err=True)
     return fine
 
 
@@ -71,10 +69,9 @@ def _of_type(
 
 
 def _reason(event: dg.DagsterEvent) -> str:
-    failure = event.step_failure_data
-    if failure.user_failure_data and failure.user_failure_data.description:
-        return str(failure.user_failure_data.description)
-    error = failure.error
+    told, error = event.step_failure_data.user_failure_data, event.step_failure_data.error
+    if told and told.description:
+        return str(told.description)
     # A fault of the program itself: whoever mends it wants to know where it was.
     return error.to_string().strip() if error else str(event.message)
 
@@ -87,8 +84,8 @@ def _row_counts(events: Sequence[dg.EventLogEntry]) -> dict[str, tuple[int, floa
         if materialization is None or "dagster/row_count" not in materialization.metadata:
             continue
         metadata = {name: str(one.value) for name, one in materialization.metadata.items()}
-        numbers = int(metadata["dagster/row_count"]), float(metadata.get("seconds", 0))
-        found[materialization.asset_key.path[-1]] = numbers
+        count, seconds = metadata["dagster/row_count"], metadata.get("seconds", 0)
+        found[materialization.asset_key.path[-1]] = int(count), float(seconds)
     return found
 
 

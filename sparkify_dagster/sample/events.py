@@ -114,8 +114,7 @@ class Days:
     def _lines(self, rows: list[Row]) -> list[str]:
         rng = self._rng
         lines = []
-        share_near = min(1.0, len(rows) * NEAR_MS / DAY_MS)
-        chance = SHARE_OF_SAME_TS / share_near if rows else 0.0
+        chance = SHARE_OF_SAME_TS / min(1.0, len(rows) * NEAR_MS / DAY_MS) if rows else 0.0
         last_ts = ts_before = last_session = 0
         for row_ts, session_id, _, event, is_known in rows:
             ts = row_ts
@@ -207,8 +206,7 @@ class _Session:
             self._page("Home")
 
     def _look_around(self) -> None:
-        chance = self._rng.random()
-        if chance < 0.12:
+        if (chance := self._rng.random()) < 0.12:
             self._page("About" if chance < 0.07 else "Help")
 
     def _play(self, track: Track) -> None:

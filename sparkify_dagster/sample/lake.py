@@ -69,7 +69,9 @@ def write_sample_lake(
         is_whole = all((directory / part).exists() for part in PARTS)
         if found is not None and is_whole and wanted.items() <= found.items():
             return Outcome.KEPT
-        _clear(directory)
+        (directory / PARTIAL_MARKER).touch()
+        for path in (directory / name for name in (MARKER, *PARTS)):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         _write(directory, spec, progress)
     return Outcome.WRITTEN if found is None else Outcome.REPLACED
 
@@ -94,14 +96,6 @@ def read_marker(directory: Path) -> dict[str, Any] | None:
     raise SampleDataError(
         f"{path} does not describe a sample lake: remove the folder or name another one"
     )
-
-
-def _clear(directory: Path) -> None:
-    """Turn the folder into an unfinished lake without data."""
-    (directory / PARTIAL_MARKER).touch()
-    for name in (MARKER, *PARTS):
-        path = directory / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _write(directory: Path, spec: SampleSpec, progress: Progress) -> None:
