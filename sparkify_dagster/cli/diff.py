@@ -9,6 +9,8 @@ import sys
 import tarfile
 import uuid
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -108,9 +110,12 @@ def _side(side: str) -> Iterator[str]:
         name = f"built_{uuid.uuid4().hex[:12]}"
         try:
             # In a process of its own, which has read no other SQL.
-            with multiprocessing.get_context("spawn").Pool(1) as pool:
-                pool.apply(_build, (name, root))
+            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+                process.submit(_build, name, root).result()
             yield name
+        except BrokenProcessPool:
+            reason = "the process that built it was killed, as where memory runs out; run it again"
+            raise WarehouseError(f"{printable(side)}: {reason}") from None
         finally:
             warehouse = open_warehouse(settings_of(name))
             if name in warehouse.environments():
