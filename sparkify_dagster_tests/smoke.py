@@ -439,7 +439,7 @@ class Smoke:
             lake = Path(folder) / "lake"
             write_sample_lake(lake, SampleSpec(days=3, events_per_day=60, songs=40, users=10))
             for path in sorted(lake.rglob("*.json")):
-                self.objects.put(f"lake/{path.relative_to(lake).as_posix()}", path)
+                self.objects.put(f"lake/{path.relative_to(lake).as_posix()}", path.read_bytes())
         warehouse = RedshiftWarehouse(self.settings)
         with warehouse.kept_open():
             clock = time.monotonic()

@@ -3,7 +3,6 @@
 import gzip
 import os
 import stat
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from io import FileIO
@@ -19,9 +18,8 @@ from sparkify_dagster.lake.base import (
     LakeError,
     SourceFile,
     event_day,
-    is_sample_marker,
 )
-from sparkify_dagster.lake.objects import chunks, count_lines, damaged
+from sparkify_dagster.lake.objects import chunks, count_lines, unpacking
 
 _NO_FILE = "{}: is no regular file; remove it from the lake"
 
@@ -36,21 +34,16 @@ class LocalLake(Lake):
         self._folder = Path(folder)
 
     def is_sample(self) -> bool:
-        """Tell whether the folder has the marker of a sample lake, whole or unfinished."""
-        marker = self._folder / SAMPLE_MARKER
-        if marker.with_name(f"{SAMPLE_MARKER}.partial").exists():
-            return True
-        return marker.is_file() and is_sample_marker(marker.read_bytes())
+        """Tell so of an unfinished one, too."""
+        return (self._folder / f"{SAMPLE_MARKER}.partial").exists() or super().is_sample()
 
     def refuse_missing(self) -> None:
-        """Make sure that the lake is a folder with those of events and songs."""
         if not self._folder.is_dir():
             raise LakeError(f"SPARKIFY_LAKE={self.root!r}: there is no such folder")
         for prefix in LAYOUTS:
             self._top(prefix)
 
     def url(self, name: str) -> str:
-        """Return the path of a file."""
         return str(self._folder / name)
 
     def read_many(
@@ -67,11 +60,9 @@ class LocalLake(Lake):
             take(file, content)
 
     def local_paths(self, files: Iterable[SourceFile], folder: Path) -> list[Path]:
-        """Return the paths of the files where they are."""
         return [self._folder / file.name for file in files]
 
     def refuse_changed(self, files: Iterable[SourceFile]) -> None:
-        """Make sure that the files are still the listed ones."""
         for file in files:
             try:
                 _refuse_other(file, os.stat(self._folder / file.name))
@@ -79,12 +70,6 @@ class LocalLake(Lake):
                 raise _unreadable(file, error) from error
 
     def fingerprint(self, file: SourceFile) -> SourceFile:
-        """Return the file with its hash and its number of lines.
-
-        Raises:
-            LakeError: it cannot be read or has changed since it was listed, or its compressed data
-                is damaged.
-        """
         path = self._folder / file.name
         digest = xxhash.xxh3_128()
         try:
@@ -92,10 +77,8 @@ class LocalLake(Lake):
                 count = count_lines(_digested(stream, digest))
                 _refuse_other(file, os.fstat(stream.fileno()))
             if file.name.endswith(".gz") and file.size:
-                with gzip.open(path, "rb") as unpacked:
+                with unpacking(file.name), gzip.open(path, "rb") as unpacked:
                     count = count_lines(chunks(unpacked))
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise damaged(file.name, error) from error
         except OSError as error:
             raise _unreadable(file, error) from error
         return replace(file, content_hash=digest.hexdigest(), line_count=count)
@@ -107,11 +90,8 @@ class LocalLake(Lake):
             raise _not_listed(error) from error
 
     def _as_listed(self, name: str, told: os.DirEntry[str]) -> SourceFile | None:
-        """Return what the listing tells of a file, or None where it has gone in the meantime.
-
-        Raises:
-            LakeError: its name is not UTF-8, so no table can say it; or it is no file, such as a
-                pipe, which would be waited for.
+        """Refuse a name that is not UTF-8, which no table can say, and what is no file, such as a
+        pipe, which would be waited for.
         """
         try:
             name.encode()

@@ -5,6 +5,7 @@ import json
 import re
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from io import BufferedIOBase, FileIO
 
 from sparkify_dagster.lake.base import DamagedFileError
@@ -26,17 +27,19 @@ def decompress(name: str, content: bytes) -> bytes:
         LakeError: the compressed data is damaged or cut off.
     """
     if name.endswith(".gz"):
-        try:
+        with unpacking(name):
             content = gzip.decompress(content)
-        except (OSError, EOFError, zlib.error) as error:
-            raise damaged(name, error) from error
     return content.removeprefix(_BYTE_ORDER_MARK)
 
 
-def damaged(name: str, error: Exception) -> DamagedFileError:
-    """Return the error that says that a file's compressed data cannot be unpacked."""
-    reason = f"damaged gzip data ({error}); put the file into the lake again"
-    return DamagedFileError(name, reason)
+@contextmanager
+def unpacking(name: str) -> Iterator[None]:
+    """Turn what gzip raises into the error that says that a file's data cannot be unpacked."""
+    try:
+        yield
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        reason = f"damaged gzip data ({error}); put the file into the lake again"
+        raise DamagedFileError(name, reason) from error
 
 
 def chunks(stream: FileIO | BufferedIOBase) -> Iterator[bytes]:
@@ -82,10 +85,8 @@ def read_lines(name: str, stored: BufferedIOBase) -> Iterator[tuple[int, bytes]]
         LakeError: the compressed data is damaged or cut off.
     """
     stream = gzip.GzipFile(fileobj=stored) if name.endswith(".gz") else stored
-    try:
+    with unpacking(name):
         yield from _filled_lines(chunks(stream))
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise damaged(name, error) from error
 
 
 def squeeze(content: bytes) -> bytes:

@@ -5,14 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from sparkify_dagster.lake.base import (
-    SAMPLE_MARKER,
-    Lake,
-    LakeError,
-    SourceFile,
-    event_day,
-    is_sample_marker,
-)
+from sparkify_dagster.lake.base import Lake, LakeError, SourceFile, event_day
 from sparkify_dagster.lake.batches import batches
 from sparkify_dagster.lake.s3_prefix import S3Prefix
 
@@ -24,7 +17,7 @@ _MEMORY = 128 * 1024 * 1024  # bytes read ahead; a larger file is read alone
 
 
 class S3Lake(Lake):
-    """A lake at a prefix of a bucket."""
+    """A lake at a prefix of a bucket: ETags tell changes, hashes would cost a whole read."""
 
     def __init__(self, location: str) -> None:
         """Take the address of a lake; nothing is connected to yet.
@@ -36,19 +29,10 @@ class S3Lake(Lake):
         self.objects = S3Prefix(location, "SPARKIFY_LAKE")
         self.root = self.address = self.objects.root
 
-    def is_sample(self) -> bool:
-        """Tell whether the marker of a sample lake was copied along with it."""
-        try:
-            return is_sample_marker(self.objects.get(SAMPLE_MARKER))
-        except LakeError:
-            # Without the right to list, a missing object looks like a forbidden one.
-            return False
-
     def refuse_missing(self) -> None:
         """Do nothing: the first listing tells."""
 
     def url(self, name: str) -> str:
-        """Return the address of a file."""
         return self.objects.url(name)
 
     def read_many(
@@ -84,11 +68,7 @@ class S3Lake(Lake):
             pool.shutdown(cancel_futures=True)
 
     def local_paths(self, files: Iterable[SourceFile], folder: Path) -> list[Path]:
-        """Fetch the files into `folder`, several at a time, under the names they have in the lake.
-
-        Raises:
-            LakeError: a file cannot be read, or has gone or changed since it was listed.
-        """
+        """Fetch the files, several at a time, under the names they have in the lake."""
         wanted = [(file, folder / file.name) for file in files]
         for path in {path.parent for _, path in wanted}:
             path.mkdir(parents=True, exist_ok=True)
@@ -103,10 +83,6 @@ class S3Lake(Lake):
 
     def refuse_changed(self, files: Iterable[SourceFile]) -> None:
         """Do nothing: each was fetched under the condition that it is the listed one."""
-
-    def fingerprint(self, file: SourceFile) -> SourceFile:
-        """Return the file as it is: its ETag tells changes, a hash would cost a whole read."""
-        return file
 
     def _below(self, prefix: str, after: str = "") -> Iterator[tuple[str, tuple[int, str]]]:
         for name, size, etag in self.objects.list_below(prefix, after):

@@ -34,7 +34,6 @@ from sparkify_dagster.lake.s3_errors import (
     WRITE,
     Request,
     explain,
-    is_transient,
 )
 
 if TYPE_CHECKING:
@@ -88,13 +87,12 @@ class S3Prefix:
         Raises:
             LakeError: the endpoint cannot be reached or there are no credentials.
         """
-        try:
-            answer = self._client.head_bucket(Bucket=self.bucket)
-        except ClientError as error:
-            # A refusal tells the region just as well.
-            answer = error.response
-        except BotoCoreError as error:
-            raise self._error(error, LIST, "") from error
+        with self._explained(LIST, ""):
+            try:
+                answer = self._client.head_bucket(Bucket=self.bucket)
+            except ClientError as error:
+                # A refusal tells the region just as well.
+                answer = error.response
         headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
         return str(headers.get("x-amz-bucket-region") or _region(self._session))
 
@@ -115,11 +113,8 @@ class S3Prefix:
             )
             for page in pages:
                 for found in page.get("Contents", ()):
-                    yield (
-                        found["Key"].removeprefix(self._prefix),
-                        found["Size"],
-                        found["ETag"].strip('"'),
-                    )
+                    name = found["Key"].removeprefix(self._prefix)
+                    yield name, found["Size"], found["ETag"].strip('"')
 
     def get(self, name: str, etag: str = "") -> bytes:
         """Return the content of an object; with an ETag, only if it still is that one.
@@ -130,8 +125,7 @@ class S3Prefix:
         with contextlib.suppress(*_FAST_FAULTS):
             return bytes(self._open_fast(name, etag).bytes())
         with self._explained(READ, name, bool(etag)):
-            content: bytes = self._open(name, etag).read()
-            return content
+            return bytes(self._open(name, etag).read())
 
     def download(self, name: str, etag: str, path: Path) -> None:
         """Write the content of an object to a local file, a piece at a time.
@@ -152,20 +146,14 @@ class S3Prefix:
                 f"{self.url(name)}: cannot be fetched to {path} ({error.strerror})"
             ) from error
 
-    def put(self, name: str, content: bytes | Path) -> str:
-        """Write an object, from memory or from a local file; return its address.
+    def put(self, name: str, content: bytes) -> str:
+        """Write an object; return its address.
 
         Raises:
             LakeError: it cannot be written.
         """
         with self._explained(WRITE, name):
-            if isinstance(content, bytes):
-                self._client.put_object(Bucket=self.bucket, Key=self._prefix + name, Body=content)
-            else:
-                with content.open("rb") as stream:
-                    self._client.put_object(
-                        Bucket=self.bucket, Key=self._prefix + name, Body=stream
-                    )
+            self._client.put_object(Bucket=self.bucket, Key=self._prefix + name, Body=content)
         return self.url(name)
 
     def delete(self, names: Sequence[str]) -> None:
@@ -182,9 +170,8 @@ class S3Prefix:
                     Bucket=self.bucket, Delete={"Objects": objects, "Quiet": True}
                 )
             for refusal in answer.get("Errors", ()):
-                error = ClientError({"Error": refusal}, "DeleteObjects")
-                name = refusal["Key"].removeprefix(self._prefix)
-                raise self._error(error, DELETE, name)
+                with self._explained(DELETE, refusal["Key"].removeprefix(self._prefix)):
+                    raise ClientError({"Error": refusal}, "DeleteObjects")
 
     def _open(self, name: str, etag: str) -> Any:
         condition = {"IfMatch": f'"{etag}"'} if etag else {}
@@ -274,18 +261,11 @@ class S3Prefix:
         try:
             yield
         except (BotoCoreError, ClientError) as error:
-            raise self._error(error, right, name, was_listed) from error
-
-    def _error(
-        self, error: BotoCoreError | ClientError, right: str, name: str, was_listed: bool = False
-    ) -> LakeError:
-        client = self.__dict__.get("_first_client")
-        endpoint = client.meta.endpoint_url if client else ""
-        key = self._prefix + name
-        request = Request(right, self.bucket, key, self._variable, endpoint, was_listed)
-        explained = LakeError(explain(error, request))
-        explained.transient = is_transient(error)
-        return explained
+            client = self.__dict__.get("_first_client")
+            endpoint = client.meta.endpoint_url if client else ""
+            key = self._prefix + name
+            request = Request(right, self.bucket, key, self._variable, endpoint, was_listed)
+            raise explain(error, request) from error
 
 
 def _region(session: Any) -> str:

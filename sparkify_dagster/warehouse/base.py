@@ -21,6 +21,7 @@ class WarehouseError(Exception):
     """The warehouse cannot do what was asked; the message says why and what helps."""
 
     transient = False  # whether the same may succeed some minutes later
+    passes = ""  # why it may do so at the next try of the transaction, if it may
 
 
 class NoEnvironment(WarehouseError):
@@ -125,17 +126,16 @@ class Session(Protocol):
 
     environment: str  # whose tables it works on; empty: production's
     schemas: tuple[str, str]  # analytics and staging, by the names that the catalog has
+    statements: list[str]  # as sent to the engine
+    # What the sessions of a run have learned, by what it is and the table it is of; nothing is
+    # committed that rests on what another run has changed since.
+    kept: dict[tuple[str, str], Any]
 
     def whereabouts(self, side: str) -> dict[str, Any]:
         """Return what the catalog calls schemas and database of a side, as `production.`.
 
         The session's own side is empty; so is its database, None.
         """
-
-    statements: list[str]  # as sent to the engine
-    # What the sessions of a run have learned, by what it is and the table it is of; nothing is
-    # committed that rests on what another run has changed since.
-    kept: dict[tuple[str, str], Any]
 
     def take_turn(self) -> None:
         """Wait for one's turn to write; for a body that would otherwise look in vain before."""
@@ -165,10 +165,12 @@ class Session(Protocol):
         """Insert rows from Python, in few round trips."""
 
     def copy(self, step: CopyStep, source: CopySource, max_errors: int) -> CopyResult:
-        """Load files into a staging table.
+        """Load files into a staging table by Redshift's rules.
 
         Raises:
-            LoadError: more lines than `max_errors` allows do not fit.
+            LoadError: more lines than `max_errors` allows do not fit, or a key is in none of a
+                file's objects.
+            LakeError, WarehouseError: the files cannot be read.
         """
 
 
@@ -177,7 +179,7 @@ class Warehouse(Protocol):
 
     kind: str  # the icon in the Dagster UI
     place: str  # where it is, for people; no secret
-    as_of: dt.datetime | None  # UTC; None: what is committed by now
+    as_of: dt.datetime | None = None  # UTC; None: what is committed by now
 
     def environments(self) -> list[str]:
         """Return the names of the environments beside production's tables."""
@@ -193,7 +195,7 @@ class Warehouse(Protocol):
         """Make the room for an environment's tables: a file, or schemas."""
 
     def demolish(self) -> None:
-        """Remove an environment with all that is in it."""
+        """Remove an environment with all that is in it, when no run works there."""
 
     def transaction(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
         """Run `body` in one transaction of its own session: all of it is visible, or nothing.
@@ -221,6 +223,7 @@ class Warehouse(Protocol):
 
         A process that loads or checks reads from the warehouse itself.
         """
+        return self
 
     def costs(self, run_id: str) -> dict[str, dict[str, float | int]]:
         """Return what the transactions of a run that changed something took, by their label.
@@ -228,3 +231,4 @@ class Warehouse(Protocol):
         Empty where it is not known. Keys: `queries`, `elapsed_seconds`, `queue_seconds`,
         `execution_seconds`, `returned_rows`, `returned_bytes`, `scanned_rows`, `scanned_bytes`.
         """
+        return {}

@@ -5,30 +5,26 @@ Source of the rules: AWS Redshift Database Developer Guide, COPY.
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sparkify_dagster.warehouse.base import WarehouseError
 
-_TOKEN = re.compile(r"--[^\n]*|'((?:[^'\\]|\\.|'')*)'|([\w.]+)|([(),])|\s+")
-# Options that take a value; every other word is a flag.
-_VALUED = {
-    "MAXERROR",
-    "TIMEFORMAT",
-    "DATEFORMAT",
-    "REGION",
-    "COMPUPDATE",
-    "STATUPDATE",
-    "IAM_ROLE",
-    "JSON",
-}
-_FLAGS = {
-    "MANIFEST",
-    "GZIP",
-    "TRUNCATECOLUMNS",
-    "BLANKSASNULL",
-    "EMPTYASNULL",
-}
-_FILLERS = {"FORMAT", "AS", "WITH"}
+_QUOTED = r"'(?:[^'\\]|\\.|'')*'"
+_COMMENT = re.compile(rf"({_QUOTED})|--[^\n]*")
+_FORM = re.compile(
+    rf"\s*COPY\s+(?P<target>[\w.]+)\s*(?:\((?P<columns>[^)]*)\)\s*)?(?P<word>\S+)\s+"
+    rf"(?P<source>{_QUOTED})(?P<options>.*)",
+    re.DOTALL | re.IGNORECASE,
+)
+# Behind a word that fills in, an option with a value, a flag, or what is neither.
+_OPTION = re.compile(
+    rf"(?:FORMAT|AS|WITH)\b"
+    rf"|(?P<name>MAXERROR|TIMEFORMAT|DATEFORMAT|REGION|COMPUPDATE|STATUPDATE|IAM_ROLE|JSON)"
+    rf"\s+(?:AS\s+)?(?P<value>{_QUOTED}|\w+)"
+    rf"|(?P<flag>MANIFEST|GZIP|TRUNCATECOLUMNS|BLANKSASNULL|EMPTYASNULL)\b"
+    rf"|(?P<other>{_QUOTED}|\S+)",
+    re.IGNORECASE,
+)
 
 
 @dataclass
@@ -38,7 +34,7 @@ class CopyStatement:
     target: str
     columns: list[str]
     source: str
-    options: dict[str, str] = field(default_factory=dict)  # upper case; a flag's value is ""
+    options: dict[str, str]  # upper case; a flag's value is ""
 
     @property
     def json_source(self) -> str:
@@ -57,43 +53,26 @@ def parse_copy(text: str) -> CopyStatement:
     Raises:
         WarehouseError: it is not of the form this platform uses, naming the word.
     """
-    words = _words(text)
-    if words[0][0].upper() != "COPY":
+    found = _FORM.fullmatch(_COMMENT.sub(r"\1", text))
+    if found is None:
         raise WarehouseError(f"not a COPY statement: {text[:40]!r}")
-    target, position = words[1][0], 2
-    if words[position] != ("(", False):
+    if found["columns"] is None:
         raise WarehouseError("COPY without a list of columns: files and table could drift apart")
-    end = words.index((")", False), position)
-    columns = [word for word, _ in words[position + 1 : end] if word != ","]
-    if words[end + 1][0].upper() != "FROM":
-        raise WarehouseError(f"COPY: FROM expected after the columns, found {words[end + 1][0]!r}")
-    statement = CopyStatement(target, columns, words[end + 2][0])
-    rest = iter(words[end + 3 :])
-    for word, quoted in rest:
-        name = word.upper()
-        if quoted or name not in _VALUED | _FLAGS | _FILLERS:
-            raise WarehouseError(f"COPY: option {word!r} is not one this platform carries out")
-        if name in _VALUED:
-            value = next(rest)[0]
-            statement.options[name] = next(rest)[0] if value.upper() == "AS" else value
-        elif name in _FLAGS:
-            statement.options[name] = ""
-    if "JSON" not in statement.options:
+    if found["word"].upper() != "FROM":
+        raise WarehouseError(f"COPY: FROM expected after the columns, found {found['word']!r}")
+    options = {}
+    for option in _OPTION.finditer(found["options"]):
+        if option["other"]:
+            raise WarehouseError(
+                f"COPY: option {option['other']!r} is not one this platform carries out"
+            )
+        if name := option["name"] or option["flag"]:
+            options[name.upper()] = _unquoted(option["value"] or "")
+    if "JSON" not in options:
         raise WarehouseError("COPY: FORMAT AS JSON expected, the files of the lake are JSON")
-    return statement
+    columns = found["columns"].replace(",", " ").split()
+    return CopyStatement(found["target"], columns, _unquoted(found["source"]), options)
 
 
-def _words(text: str) -> list[tuple[str, bool]]:
-    """Return the words of a statement, each with whether it was quoted."""
-    words = []
-    position = 0
-    while position < len(text):
-        match = _TOKEN.match(text, position)
-        if match is None:
-            raise WarehouseError(f"COPY: cannot read {text[position : position + 20]!r}")
-        if match[1] is not None:
-            words.append((match[1].replace("''", "'").replace("\\\\", "\\"), True))
-        elif match[2] or match[3]:
-            words.append((match[2] or match[3], False))
-        position = match.end()
-    return words
+def _unquoted(text: str) -> str:
+    return re.sub(r"^'|'$", "", text).replace("''", "'").replace("\\\\", "\\")

@@ -233,7 +233,10 @@ def test_objects_are_written_in_parallel_read_back_and_removed(moto, tmp_path):
     part = tmp_path / "part.json"
     part.write_bytes(b"x" * 3_000_000)
     manifests = S3Prefix("s3://lake/manifests/run 1", "SPARKIFY_MANIFEST_PREFIX")
-    contents = {"songs.manifest": b"{}", **{f"part-{number}.json": part for number in range(9)}}
+    contents = {
+        "songs.manifest": b"{}",
+        **{f"part-{number}.json": part.read_bytes() for number in range(9)},
+    }
     addresses = [manifests.put(name, content) for name, content in contents.items()]
     assert addresses == [f"s3://lake/manifests/run 1/{name}" for name in contents]
     assert {name for name, _, _ in manifests.list_below("")} == set(contents)

@@ -8,13 +8,13 @@ import gzip
 import json
 import re
 import shutil
-import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from sparkify_dagster.lake.objects import chunks, count_filled_lines, squeeze
+from sparkify_dagster.lake.base import DamagedFileError
+from sparkify_dagster.lake.objects import chunks, count_filled_lines, squeeze, unpacking
 from sparkify_dagster.warehouse.base import Session
 from sparkify_dagster.warehouse.copy_found import Found
 from sparkify_dagster.warehouse.copy_rules import (
@@ -98,11 +98,11 @@ def _unpacked(text: Text, folder: Path) -> Text | None:
     target = folder / "unpacked" / text.name.removesuffix(".gz")
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with text.open() as stored, target.open("wb") as plain:
+        with text.open() as stored, target.open("wb") as plain, unpacking(text.name):
             for chunk in chunks(gzip.GzipFile(fileobj=stored)):
                 # A few bytes may stand for a gigabyte of empty lines.
                 plain.write(squeeze(chunk))
-    except (gzip.BadGzipFile, EOFError, zlib.error):
+    except DamagedFileError:
         return None
     return replace(text, path=target)
 

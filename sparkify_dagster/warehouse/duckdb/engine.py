@@ -29,6 +29,7 @@ from sparkify_dagster.warehouse.base import (
     Result,
     Row,
     Session,
+    Warehouse,
     WarehouseError,
 )
 from sparkify_dagster.warehouse.duckdb.copy import copy
@@ -74,7 +75,7 @@ _HEADER_BYTES = 3 * 4096  # of a DuckDB file: with these it is whole, if empty
 _LOCK_POLL = 0.2  # seconds between two tries to open a file that another process holds
 
 
-class DuckDBSession:
+class DuckDBSession(Session):
     """One open transaction on a DuckDB connection."""
 
     schemas = ("analytics", "staging")  # of an environment, too: it has a file of its own
@@ -91,21 +92,18 @@ class DuckDBSession:
         self._connection = connection
 
     def whereabouts(self, side: str) -> dict[str, Any]:
-        """Return what the catalog calls schemas and database of a side."""
         return {"schemas": self.schemas, "catalog": side.rstrip(".") or None}
 
     def take_turn(self) -> None:
         """Do nothing: who has the file open has the turn."""
 
     def execute(self, name: str, **parameters: Any) -> int:
-        """Run a section of `sql/`; return the number of rows its last statement changed."""
         rows: list[Row] = []
         for text in translated(name):
             rows = self.run(fill_in(text, parameters))
         return int(rows[0][0]) if len(rows) == 1 and isinstance(rows[0][0], int) else -1
 
     def query(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
-        """Run the query of a section of `sql/` and return its rows by column name."""
         (text,) = translated(name)
         rows = self.run(fill_in(text, parameters))
         columns = [column[0] for column in self._connection.description or []]
@@ -119,7 +117,6 @@ class DuckDBSession:
         return self._connection.execute(text).fetchall()
 
     def select(self, text: str, limit: int, seconds: int) -> tuple[list[str], list[Row]]:
-        """Run a query that a person wrote, in Redshift's dialect; return column names and rows."""
         from sqlglot.errors import SqlglotError
 
         alarm = threading.Timer(seconds, self._connection.interrupt)
@@ -147,7 +144,6 @@ class DuckDBSession:
         )
 
     def copy(self, step: CopyStep, source: CopySource, max_errors: int) -> CopyResult:
-        """Load files into a staging table, carrying out COPY by Redshift's rules."""
         with scratch_folder() as folder:
             if source.are_small:
                 combined = combine(source.lake, source.files, folder)
@@ -168,7 +164,7 @@ def connect_in_memory() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-class DuckDBWarehouse:
+class DuckDBWarehouse(Warehouse):
     """A DuckDB file that holds the tables."""
 
     kind = "duckdb"
@@ -185,7 +181,6 @@ class DuckDBWarehouse:
         self._has_snapshot = snapshot
         self._environment = environment
         self._beside = beside or {}
-        self.as_of: dt.datetime | None = None
         self._lock_timeout = lock_timeout
         self._keeps_open = False
         self._kept: duckdb.DuckDBPyConnection | None = None
@@ -193,7 +188,6 @@ class DuckDBWarehouse:
         self.place = str(path)
 
     def environments(self) -> list[str]:
-        """Return the names of the files beside production's."""
         production = self._beside.get(PRODUCTION, self._path)
         stem, suffix = map(re.escape, (production.stem, production.suffix))
         named = re.compile(rf"{stem}\.(?!snapshot\b)(\w+){suffix}")
@@ -211,37 +205,48 @@ class DuckDBWarehouse:
             raise self._damaged(found)
 
     def lay_out(self) -> None:
-        """Make the file."""
         with self._connect():
             pass
 
     def demolish(self) -> None:
-        """Remove the file, when no other process has it open."""
         self._open(read_only=False).close()
         for path in (self._path, Path(f"{self._path}.wal"), snapshot_of(self._path)):
             path.unlink(missing_ok=True)
 
     def transaction(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
-        """Run `body` in one transaction; a second process waits for the first."""
         if self._environment and not self._path.exists():
             raise NoEnvironment(self._environment)
         with self._connect() as connection:
-            kept = self._learned if self._kept else None
-            session = DuckDBSession(connection, kept, environment=self._environment)
-            return self._attempt(connection, body, session)
+            session = self._session(connection)
+            connection.execute("BEGIN TRANSACTION")
+            try:
+                result = body(session)
+                connection.execute("COMMIT")
+            except BaseException as error:
+                # A failed COMMIT has ended the transaction itself, a full disk the whole
+                # connection.
+                with suppress(duckdb.Error):
+                    connection.execute("ROLLBACK")
+                self._let_go()
+                if isinstance(error, duckdb.Error) and _DAMAGE.search(str(error)):
+                    raise self._damaged_by(error, connection) from error
+                if isinstance(error, _OUT_OF_ROOM):
+                    raise WarehouseError(
+                        f"{self._path}: {error}\nNothing of this load was kept. Where the disk or "
+                        "the memory is full, make room, then run again."
+                    ) from error
+                raise
+            return result
 
     def read(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
-        """Run `body` on committed data."""
         if not self._path.exists():
             raise self._nothing_yet()
         with self._connect(read_only=True) as connection:
-            kept = self._learned if self._kept else None
             try:
-                return body(DuckDBSession(connection, kept, self._environment))
+                return body(self._session(connection))
             except (duckdb.Error, WarehouseError) as error:
                 if _DAMAGE.search(str(error)):
-                    connection.close()
-                    raise self._damaged(self._unreadable() or [_first_line(error)]) from error
+                    raise self._damaged_by(error, connection) from error
                 if not connection.execute(_LEDGER).fetchall():
                     raise self._nothing_yet() from None
                 raise
@@ -272,41 +277,11 @@ class DuckDBWarehouse:
         found.as_of = dt.datetime.fromtimestamp(snapshot.stat().st_mtime, dt.UTC)
         return found
 
-    def costs(self, run_id: str) -> dict[str, dict[str, float | int]]:
-        """Return nothing: DuckDB keeps no account of past statements."""
-        return {}
-
     def _let_go(self) -> None:
         self._learned.clear()
         if self._kept:
             self._kept.close()
             self._kept = None
-
-    def _attempt(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        body: Callable[[Session], Result],
-        session: DuckDBSession,
-    ) -> Result:
-        connection.execute("BEGIN TRANSACTION")
-        try:
-            result = body(session)
-            connection.execute("COMMIT")
-        except BaseException as error:
-            # A failed COMMIT has ended the transaction itself, a full disk the whole connection.
-            with suppress(duckdb.Error):
-                connection.execute("ROLLBACK")
-            self._let_go()
-            if isinstance(error, duckdb.Error) and _DAMAGE.search(str(error)):
-                connection.close()
-                raise self._damaged(self._unreadable() or [_first_line(error)]) from error
-            if isinstance(error, _OUT_OF_ROOM):
-                raise WarehouseError(
-                    f"{self._path}: {error}\nNothing of this load was kept. Where the disk or the "
-                    "memory is full, make room, then run again."
-                ) from error
-            raise
-        return result
 
     @contextmanager
     def _connect(self, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -328,6 +303,9 @@ class DuckDBWarehouse:
         finally:
             connection.close()
 
+    def _session(self, connection: duckdb.DuckDBPyConnection) -> DuckDBSession:
+        return DuckDBSession(connection, self._learned if self._kept else None, self._environment)
+
     def _nothing_yet(self) -> WarehouseError:
         if self._environment:
             return NoEnvironment(self._environment)
@@ -343,6 +321,12 @@ class DuckDBWarehouse:
                 except duckdb.Error:
                     found.setdefault(table, []).append(column)
         return [f"{table} ({', '.join(columns)})" for table, columns in found.items()]
+
+    def _damaged_by(
+        self, error: Exception, connection: duckdb.DuckDBPyConnection
+    ) -> WarehouseError:
+        connection.close()
+        return self._damaged(self._unreadable() or [_first_line(error)])
 
     def _damaged(self, found: Sequence[str]) -> WarehouseError:
         way = f"; `sparkify environments drop {self._environment}`" if self._environment else ""
@@ -372,22 +356,22 @@ class DuckDBWarehouse:
             except duckdb.Error as error:
                 if connection:
                     connection.close()
-                if "Could not set lock" not in str(error):
-                    if not read_only and _is_unfinished(self._path):
-                        _finish(self._path)
-                        continue
+                if "Could not set lock" in str(error):
+                    if time.monotonic() >= deadline:
+                        raise BusyError(
+                            f"{self._path}: another process has held the warehouse for "
+                            f"{self._lock_timeout} s (SPARKIFY_LOCK_TIMEOUT); run again when it "
+                            "has finished"
+                        ) from error
+                    time.sleep(_LOCK_POLL)
+                elif not read_only and _is_unfinished(self._path):
+                    _finish(self._path)
+                else:
                     raise WarehouseError(
                         f"SPARKIFY_DUCKDB_PATH={str(self._path)!r}: cannot be opened: "
                         f"{_first_line(error)}. Name another file; a warehouse that is damaged, "
                         "remove and run: the lake has everything"
                     ) from error
-                if time.monotonic() >= deadline:
-                    raise BusyError(
-                        f"{self._path}: another process has held the warehouse for "
-                        f"{self._lock_timeout} s (SPARKIFY_LOCK_TIMEOUT); run again when it has "
-                        "finished"
-                    ) from error
-                time.sleep(_LOCK_POLL)
 
     def _attach(self, connection: duckdb.DuckDBPyConnection, read_only: bool) -> None:
         """Let statements name the tables of other files, which are only read."""
@@ -409,9 +393,8 @@ def _first_line(error: Exception) -> str:
 
 def _is_unfinished(path: Path) -> bool:
     """Tell whether a process died, or the disk was full, while it made the file."""
-    if not path.is_file() or path.stat().st_size >= _HEADER_BYTES:
-        return False
-    return _is_cut_off_header(path.read_bytes())
+    is_short = path.is_file() and path.stat().st_size < _HEADER_BYTES
+    return is_short and _is_cut_off_header(path.read_bytes())
 
 
 def _is_cut_off_header(content: bytes) -> bool:

@@ -7,7 +7,7 @@ import socket
 import ssl
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -19,7 +19,9 @@ from redshift_connector.error import DataError, Error, NotSupportedError
 from sparkify_dagster.warehouse.base import Row, WarehouseError
 from sparkify_dagster.warehouse.redshift.errors import (
     CANCELLED,
+    PASSING_AWS,
     ConnectionLost,
+    NoAnswer,
     ServerError,
     Unreachable,
 )
@@ -29,17 +31,6 @@ from sparkify_dagster.warehouse.statements import literal, placed, read_statemen
 _NAME_LENGTH = 250  # of application_name
 _CLOCK_DRIFT = 2.0  # seconds that the two clocks may part in the course of a session
 _ANSWER_GRACE = 60  # seconds that an answer may take beyond the server's own timeouts
-# AWS refuses for the moment, or the cluster is pausing, resuming or being changed.
-_PASSING_AWS = {
-    "InternalFailure",
-    "InternalServerException",
-    "InvalidClusterState",
-    "InvalidClusterStateFault",
-    "RequestLimitExceeded",
-    "ServiceUnavailable",
-    "Throttling",
-    "ThrottlingException",
-}
 # Raised by the driver before it sends anything.
 _DRIVER_REFUSES = (DataError, NotSupportedError)
 
@@ -114,14 +105,12 @@ class Connection:
 
         Raises:
             ServerError: Redshift refuses it; `place` says what was tried.
-            ConnectionLost: no answer came.
+            ConnectionLost, NoAnswer: no answer came.
         """
         if not self.is_usable:
             raise WarehouseError(f"{place}: the transaction has ended; nothing more is sent in it")
-        try:
+        with self._explained(place):
             self._cursor.execute(placed(text, self._environment), values)
-        except Exception as error:
-            raise self._error(place, error) from None
         return int(self._cursor.rowcount)
 
     def query(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
@@ -137,15 +126,14 @@ class Connection:
         """
         self._driver._usock.settimeout(seconds)
         try:
-            self._cursor.execute(placed(text, self._environment))
-        except TimeoutError:
+            self.send(text, text)
+        except NoAnswer:
             self.close()
             return False
-        except Exception as error:
-            found = self._error(text, error)
-            if isinstance(found, ServerError) and found.sqlstate == CANCELLED:
-                return False
-            raise found from None
+        except ServerError as error:
+            if error.sqlstate != CANCELLED:
+                raise
+            return False
         finally:
             if self.is_usable:
                 self._driver._usock.settimeout(self._patience)
@@ -174,12 +162,10 @@ class Connection:
             ConnectionLost: it may or may not have been.
         """
         try:
-            self._driver.commit()
-        except TimeoutError:
-            self.is_usable = False
+            with self._explained("COMMIT"):
+                self._driver.commit()
+        except NoAnswer:
             raise ConnectionLost(f"COMMIT: {self.place} has not answered") from None
-        except Exception as error:
-            raise self._error("COMMIT", error) from None
 
     def rollback(self) -> None:
         """Roll back where a connection is left to do it on; the server does so itself otherwise."""
@@ -196,6 +182,13 @@ class Connection:
         with contextlib.suppress(Error, OSError):
             self._driver.close()
 
+    @contextlib.contextmanager
+    def _explained(self, place: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            raise self._error(place, error) from None
+
     def _error(self, place: str, error: Exception) -> WarehouseError:
         answer = error.args[0] if error.args else None
         if isinstance(error, Error) and isinstance(answer, dict):
@@ -207,7 +200,7 @@ class Connection:
             return WarehouseError(f"{place}: the driver refuses it: {error}")
         self.is_usable = False
         if isinstance(error, TimeoutError):
-            return WarehouseError(
+            return NoAnswer(
                 f"{place}: {self.place} has not answered for {self._driver._usock.gettimeout():g} "
                 "s, longer than REDSHIFT_STATEMENT_TIMEOUT and SPARKIFY_LOCK_TIMEOUT allow. The "
                 "transaction was abandoned; look for the session in SVV_TRANSACTIONS."
@@ -231,32 +224,22 @@ def _plain(value: Any) -> Any:
 
 def _login(settings: RedshiftSettings) -> dict[str, Any]:
     """Return the driver's arguments for the configured way to log in."""
+    # Said explicitly: the driver lets a wrong host name pass under its own default.
+    login: dict[str, Any] = {"ssl": True, "sslmode": settings.sslmode}
     if settings.sslmode == "disable":
-        login: dict[str, Any] = {"ssl": False}
-    else:
-        # Said explicitly: the driver lets a wrong host name pass under its own default.
-        login = {"ssl": True, "sslmode": settings.sslmode}
+        login = {"ssl": False}
     if settings.secret_arn:
         return login | _secret(settings)
     if settings.host:
         login |= {"host": settings.host, "port": settings.port}
     login["database"] = settings.database
     if settings.cluster_id:
-        return login | {
-            "iam": True,
-            "cluster_identifier": settings.cluster_id,
-            "db_user": settings.user,
-            "region": settings.region,
-        }
-    if settings.workgroup:
-        return login | {
-            "iam": True,
-            "is_serverless": True,
-            "serverless_work_group": settings.workgroup,
-            "region": settings.region,
-        }
-    password = settings.password.reveal() if settings.password else ""
-    return login | {"user": settings.user, "password": password}
+        login |= {"cluster_identifier": settings.cluster_id, "db_user": settings.user}
+    elif settings.workgroup:
+        login |= {"is_serverless": True, "serverless_work_group": settings.workgroup}
+    else:
+        return login | {"user": settings.user, "password": settings.password.reveal()}
+    return login | {"iam": True, "region": settings.region}
 
 
 def _secret(settings: RedshiftSettings) -> dict[str, Any]:
@@ -275,24 +258,21 @@ def _secret(settings: RedshiftSettings) -> dict[str, Any]:
         raise _aws_error(f"{where} cannot be read", error) from None
     except (KeyError, ValueError):
         raise WarehouseError(f"{where}: holds no JSON text") from None
-    found = {
-        "user": secret.get("username"),
-        "password": secret.get("password"),
-        "host": settings.host or secret.get("host"),
-        "database": settings.database or secret.get("dbname"),
-    }
-    missing = [
-        {"user": "username", "database": "dbname"}.get(name, name)
-        for name, value in found.items()
-        if not value
-    ]
+    secret["host"] = settings.host or secret.get("host")
+    secret["dbname"] = settings.database or secret.get("dbname")
+    missing = [key for key in ("username", "password", "host", "dbname") if not secret.get(key)]
     if missing:
         raise WarehouseError(
             f"{where}: lacks the keys {', '.join(missing)} (host and dbname may be given as "
             "REDSHIFT_HOST and REDSHIFT_DATABASE instead)"
         )
-    port = settings.port if settings.host else int(secret.get("port", settings.port))
-    return found | {"port": port}
+    return {
+        "user": secret["username"],
+        "password": secret["password"],
+        "host": secret["host"],
+        "database": secret["dbname"],
+        "port": settings.port if settings.host else int(secret.get("port", settings.port)),
+    }
 
 
 def _connect_error(settings: RedshiftSettings, password: str, error: Exception) -> WarehouseError:
@@ -339,7 +319,7 @@ def _aws_error(what: str, error: Exception) -> WarehouseError:
         return WarehouseError(f"{what}: {error}")
     code = error.response["Error"]["Code"]
     text = f"{what}: {error.response['Error'].get('Message', '')} ({code})"
-    return Unreachable(text) if code in _PASSING_AWS else WarehouseError(text)
+    return Unreachable(text) if code in PASSING_AWS else WarehouseError(text)
 
 
 def _without_secrets(text: str, password: str) -> str:

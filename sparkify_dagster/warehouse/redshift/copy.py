@@ -30,8 +30,7 @@ from sparkify_dagster.warehouse.copy_rules import STAMP, plan_copy
 from sparkify_dagster.warehouse.redshift.connection import place_of
 from sparkify_dagster.warehouse.redshift.errors import LOAD_FAILED, ServerError, failed_query
 from sparkify_dagster.warehouse.redshift.load_errors import Origins
-from sparkify_dagster.warehouse.redshift.uploads import CombinedFiles, PartSizes
-from sparkify_dagster.warehouse.scratch import scratch_folder
+from sparkify_dagster.warehouse.redshift.uploads import CombinedFiles, part_count
 from sparkify_dagster.warehouse.statements import read_statement, render
 
 if TYPE_CHECKING:
@@ -75,22 +74,21 @@ class Copier:
                 them.
             WarehouseError: fewer or more objects were loaded than the files hold.
         """
-        most = self._session.settings.part_bytes
+        most = self._session.settings.part_mb << 20
         # COPY counts an empty file as no file at all.
         small = [f for f in files if f.size and (f.unpacked_size <= most or not self._step.stamp)]
-        combined = self._upload(small)
-        parts = combined.parts
-        self._take_keys(combined.shapes)
+        parts, combined, shapes = self._upload(small)
+        self._take_keys(shapes)
         names = {file.name for file in small}
         others = [file for file in files if file.name not in names]
         self._session.execute(self._step.landing)
-        jsonpaths = self._put_jsonpaths()
+        self._jsonpaths = self._put_jsonpaths()
         if parts:
             for url, part in parts.items():
                 self._origins.add_part(url, part.origins)
             # The limit is each file's: what one has more than its own shows in the views.
             limit = len(files) * max(0, self._plan.statement.max_errors - 1) + 1
-            rows, bad = self._load([*parts], jsonpaths, limit, None)
+            rows, bad = self._load([*parts], limit)
             written = sum(part.line_count for part in parts.values())
             # What follows an object on its line may be an error beside the row.
             if not written - bad <= rows <= written:
@@ -100,11 +98,11 @@ class Copier:
                 )
         for file in filter(lambda file: file.size, others):
             limit = self._plan.statement.max_errors
-            self._load([self._lake.url(file.name)], jsonpaths, limit, file)
+            self._load([self._lake.url(file.name)], limit, file)
             self._session.execute(self._step.stamp, source_file=file.name)
         result = self._found.result()
         self._session.execute(self._step.insert)
-        return replace(result, files=[*combined.files, *others])
+        return replace(result, files=[*combined, *others])
 
     def _upload(self, files: Sequence[SourceFile]) -> CombinedFiles:
         """Combine files into parts on S3, unless the transaction has done so at its last try."""
@@ -113,7 +111,7 @@ class Copier:
             return uploads.combined[key]
         total = sum(file.unpacked_size for file in files)
         settings = self._session.settings
-        count = PartSizes(settings.part_bytes, settings.slices).count(total)
+        count = part_count(total, settings.part_mb << 20, settings.slices)
         columns = self._plan.columns
         shapes = Shapes(column.key for column in columns if column.type == "VARCHAR")
         sent: list[Future[str]] = []
@@ -127,7 +125,7 @@ class Copier:
             combined = combine(self._lake, files, self._folder, total / count, shapes, send)
             urls = [future.result() for future in sent]
         parts = dict(zip(urls, combined.parts, strict=True))
-        uploads.combined = {key: CombinedFiles(parts, combined.files, shapes)}
+        uploads.combined = {key: (parts, combined.files, shapes)}
         return uploads.combined[key]
 
     def _take_keys(self, shapes: Shapes) -> None:
@@ -154,12 +152,12 @@ class Copier:
         )
 
     def _load(
-        self, urls: list[str], jsonpaths: str, max_errors: int, file: SourceFile | None
+        self, urls: list[str], max_errors: int, file: SourceFile | None = None
     ) -> tuple[int, int]:
         """Carry out one COPY, of parts or of a file; return how many rows and bad lines it had."""
         if self._finds_all:
             max_errors = _MOST_ERRORS
-        text = self._render(urls, jsonpaths, max_errors, file)
+        text = self._render(urls, max_errors, file)
         try:
             self._session.send(place_of(self._step.copy), text)
         except ServerError as error:
@@ -192,9 +190,7 @@ class Copier:
         steps = {column.name: column.steps for column in self._plan.columns}
         return self._origins.bad_lines(self._session.load_errors(query_id), steps, urls)
 
-    def _render(
-        self, urls: list[str], jsonpaths: str, max_errors: int, file: SourceFile | None
-    ) -> str:
+    def _render(self, urls: list[str], max_errors: int, file: SourceFile | None) -> str:
         region = self._session.uploads.prefix.region
         if file and self._lake.objects.region != region:
             raise WarehouseError(
@@ -207,7 +203,7 @@ class Copier:
             {
                 "manifest": self._session.uploads.put_manifest(urls),
                 "iam_role": self._session.settings.role,
-                "jsonpaths": jsonpaths,
+                "jsonpaths": self._jsonpaths,
                 # 0 and 1 both fail at the first bad line.
                 "max_errors": min(_MOST_ERRORS, max_errors if max_errors > 1 else 0),
             },
@@ -215,16 +211,3 @@ class Copier:
         # Where the files are and whether they are compressed is known here only.
         is_compressed = file is None or file.name.endswith(".gz")
         return f"{text}\nREGION '{region}'" + "\nGZIP" * is_compressed
-
-
-def copy(
-    session: "RedshiftSession", step: CopyStep, source: CopySource, max_errors: int
-) -> CopyResult:
-    """Load the files of a source into a staging table.
-
-    Raises:
-        LoadError: more lines than `max_errors` allows do not fit; the transaction has ended.
-        LakeError, WarehouseError: the files could not be read.
-    """
-    with scratch_folder() as folder:
-        return Copier(session, step, source, max_errors, folder).copy(source.files)

@@ -7,7 +7,6 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from itertools import count
 from typing import Any, TypeVar
 
 from sparkify_dagster.lake.s3_prefix import S3Prefix
@@ -17,15 +16,14 @@ from sparkify_dagster.warehouse.base import (
     NothingYetError,
     Result,
     Session,
+    Warehouse,
     WarehouseError,
 )
 from sparkify_dagster.warehouse.redshift.connection import Connection
-from sparkify_dagster.warehouse.redshift.costs import read_costs
 from sparkify_dagster.warehouse.redshift.errors import (
     MISSING_RELATION,
     Overtaken,
     ServerError,
-    passing_reason,
 )
 from sparkify_dagster.warehouse.redshift.session import RedshiftSession, TurnNeeded
 from sparkify_dagster.warehouse.redshift.settings import RedshiftSettings
@@ -46,7 +44,7 @@ _FOUNDATION = ("bookkeeping/create_load_lock", "bookkeeping/create_commits")
 _EXISTS_NOW = ("42P06", "42P07", "23505")
 
 
-class RedshiftWarehouse:
+class RedshiftWarehouse(Warehouse):
     """A database of a Redshift cluster or Serverless workgroup."""
 
     kind = "redshift"
@@ -55,7 +53,6 @@ class RedshiftWarehouse:
         self, settings: RedshiftSettings, pause: Callable[[float], None] = time.sleep
     ) -> None:
         self.place = settings.place
-        self.as_of: dt.datetime | None = None
         self._settings = settings
         self._pause = pause
         self._keeps = False
@@ -68,10 +65,9 @@ class RedshiftWarehouse:
     def transaction(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
         """Run `body` in one transaction; again as a whole after a fault that passes.
 
-        Writing transactions take turns. In a kept session `body` looks first whether there is
-        anything to write, each query on its own: a BEGIN, LOCK and ROLLBACK for every table with
-        nothing new would be most of what a run sends. Where COMMIT is not confirmed, the database
-        is asked whether it took effect.
+        In a kept session `body` looks first whether there is anything to write, each query on its
+        own: a BEGIN, LOCK and ROLLBACK for every table with nothing new would be most of what a run
+        sends. Where COMMIT is not confirmed, the database is asked whether it took effect.
 
         Raises:
             WarehouseError: the transaction was not carried out, and nothing was changed; or it
@@ -94,15 +90,11 @@ class RedshiftWarehouse:
         try:
             return self._with_retries(lambda: self._look(body, label, run_id))
         except ServerError as error:
-            if error.sqlstate in MISSING_RELATION and not passing_reason(error):
+            if error.sqlstate in MISSING_RELATION and not error.passes:
                 if self._settings.environment:
                     raise NoEnvironment(self._settings.environment) from error
                 raise NothingYetError(f"{self.place} ({error.message})") from None
             raise
-
-    def for_readers(self) -> "RedshiftWarehouse":
-        """Return this one: its readers do not wait for runs."""
-        return self
 
     @contextlib.contextmanager
     def kept_open(self) -> Iterator[None]:
@@ -118,19 +110,21 @@ class RedshiftWarehouse:
             self._idle = None
 
     def costs(self, run_id: str) -> dict[str, dict[str, float | int]]:
-        """Return what the changes of a run took, as Redshift's system views say, by label.
-
-        Nothing is asked where nothing has changed; without the right to look, only warn.
-        """
+        """Ask nothing where nothing has changed; without the right to look, only warn."""
         if not self._has_changed:
             return {}
+        costs: dict[str, dict[str, float | int]] = {}
         try:
             with self._connected("costs", run_id) as connection:
                 connection.set_autocommit(True)
-                return read_costs(connection, run_id, self._since or connection.server_time())
+                since = self._since or connection.server_time()
+                for row in connection.query("redshift/costs", run_id=run_id, since=since):
+                    label = row.pop("query_label").removeprefix(f"{run_id}/")
+                    costs[label] = dict(_cost(*item) for item in row.items())
         except WarehouseError as error:
             _log.warning("the cost of the statements is not known: %s", error)
             return {}
+        return costs
 
     def environments(self) -> list[str]:
         """Return the names of the environments, told by a table that production has not."""
@@ -147,7 +141,6 @@ class RedshiftWarehouse:
             self._lay_foundation(connection)
 
     def demolish(self) -> None:
-        """Drop the schemas with all that is in them, when no run works there."""
         with self._connected("environments", "") as connection:
             connection.set_autocommit(False)
             self._lock(connection)
@@ -159,7 +152,7 @@ class RedshiftWarehouse:
         self, body: Callable[[Session], Result], label: str, run_id: str, uploads: Uploads
     ) -> Result:
         token = uuid.uuid4().hex
-        with self._session(label, run_id, uploads, True) as (connection, session):
+        with self._session(label, run_id, True, uploads) as (connection, session):
             self._take_turn(connection)
             result = body(session)
             if not session.has_written:
@@ -183,13 +176,12 @@ class RedshiftWarehouse:
         return result
 
     def _look(self, body: Callable[[Session], Result], label: str, run_id: str) -> Result:
-        none = self._uploads(run_id)
-        with self._session(label, run_id, none, not self._keeps) as (_, session):
+        with self._session(label, run_id, not self._keeps) as (_, session):
             return body(session)
 
     @contextlib.contextmanager
     def _session(
-        self, label: str, run_id: str, uploads: Uploads, in_transaction: bool
+        self, label: str, run_id: str, in_transaction: bool, uploads: Uploads | None = None
     ) -> Iterator[tuple[Connection, RedshiftSession]]:
         """Begin what is to be one transaction; whatever is not committed is rolled back.
 
@@ -205,7 +197,7 @@ class RedshiftWarehouse:
                 self._settings,
                 connection,
                 lambda: Connection(self._settings, label, run_id),
-                uploads,
+                uploads or self._uploads(run_id),
                 f"{run_id}/{label}",
                 kept,
                 in_transaction,
@@ -300,8 +292,7 @@ class RedshiftWarehouse:
         """
 
         def look() -> bool:
-            none = self._uploads(run_id)
-            with self._session(label, run_id, none, True) as (connection, session):
+            with self._session(label, run_id, True) as (connection, session):
                 self._lock(connection)
                 return bool(session.query("redshift/find_commit", token=token)[0]["found"])
 
@@ -315,16 +306,22 @@ class RedshiftWarehouse:
             ) from None
 
     def _with_retries(self, attempt: Callable[[], Value]) -> Value:
-        for number in count(1):
+        number = 0
+        while True:
+            number += 1
             try:
                 return attempt()
             except WarehouseError as error:
-                reason = passing_reason(error)
-                if not reason or number > self._settings.retries:
+                if not error.passes or number > self._settings.retries:
                     raise
                 longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (number - 1))
                 # Runs that collided should not meet again.
                 pause = longest * random.uniform(0.5, 1)
-                _log.warning("%s; trying again in %.1f s (%s)", error, pause, reason)
+                _log.warning("%s; trying again in %.1f s (%s)", error, pause, error.passes)
                 self._pause(pause)
-        raise AssertionError("count() does not end")
+
+
+def _cost(name: str, value: Any) -> tuple[str, float | int]:
+    if name.endswith("_time"):  # in microseconds
+        return f"{name.removesuffix('_time')}_seconds", float(value or 0) / 1_000_000
+    return name, int(value or 0)

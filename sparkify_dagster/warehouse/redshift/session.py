@@ -6,12 +6,20 @@ from dataclasses import replace
 from itertools import chain, islice
 from typing import Any
 
-from sparkify_dagster.warehouse.base import CopyResult, CopySource, CopyStep, Row, WarehouseError
+from sparkify_dagster.warehouse.base import (
+    CopyResult,
+    CopySource,
+    CopyStep,
+    Row,
+    Session,
+    WarehouseError,
+)
 from sparkify_dagster.warehouse.redshift.connection import Connection, place_of
-from sparkify_dagster.warehouse.redshift.copy import copy
+from sparkify_dagster.warehouse.redshift.copy import Copier
 from sparkify_dagster.warehouse.redshift.load_errors import read_load_errors
 from sparkify_dagster.warehouse.redshift.settings import RedshiftSettings
 from sparkify_dagster.warehouse.redshift.uploads import Uploads
+from sparkify_dagster.warehouse.scratch import scratch_folder
 from sparkify_dagster.warehouse.statements import (
     Keyword,
     literal,
@@ -37,8 +45,8 @@ class TurnNeeded(WarehouseError):
     """A session that only looks was to write."""
 
 
-class RedshiftSession:
-    """One open transaction."""
+class RedshiftSession(Session):
+    """One open transaction, or a look at what is committed, a query at a time."""
 
     def __init__(
         self,
@@ -66,7 +74,6 @@ class RedshiftSession:
         self._since = connection.server_time()
 
     def whereabouts(self, side: str) -> dict[str, Any]:
-        """Return what the catalog calls schemas and database of a side."""
         other = replace(self.settings, environment=side.rstrip(".")) if side else self.settings
         return {"schemas": other.schemas, "catalog": None}
 
@@ -80,24 +87,21 @@ class RedshiftSession:
             raise TurnNeeded("nothing is written here")
 
     def execute(self, name: str, **parameters: Any) -> int:
-        """Run a section of `sql/`; return the number of rows its last statement changed."""
         changed = -1
         for text in read_statements(name):
             changed = self.send(place_of(name), render(text, parameters))
         return changed
 
     def query(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
-        """Run the query of a section of `sql/` and return its rows by column name."""
         self.execute(name, **parameters)
         return self._connection.named_rows()
 
     def run(self, text: str) -> list[Row]:
-        """Run a trivial statement given as text; return its rows."""
         self.send(text, text)
         return self._connection.rows()
 
     def select(self, text: str, limit: int, seconds: int) -> tuple[list[str], list[Row]]:
-        """Run a query that a person wrote; return column names and rows.
+        """Run a query that a person wrote.
 
         It may name a table without its schema. Our own statements never do: Redshift refuses a
         search_path with a schema that does not exist, so none is set before the first load.
@@ -176,13 +180,9 @@ class RedshiftSession:
             self._send(f"INSERT INTO {table}", text, values)
 
     def copy(self, step: CopyStep, source: CopySource, max_errors: int) -> CopyResult:
-        """Load files into a staging table with COPY.
-
-        Raises:
-            LoadError: more lines than `max_errors` allows do not fit; the transaction has ended.
-            WarehouseError: COPY could not read the files, or the lake is not on S3.
-        """
-        return copy(self, step, source, max_errors)
+        """Load files into a staging table; with a LoadError, the transaction has ended."""
+        with scratch_folder() as folder:
+            return Copier(self, step, source, max_errors, folder).copy(source.files)
 
     def end(self) -> None:
         """Roll back; the session sends nothing more after that."""

@@ -3,7 +3,6 @@
 import json
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from io import BytesIO
 
 from isal import igzip
@@ -20,30 +19,18 @@ _LEAST_PART = 4 << 20  # bytes; about 1 MB compressed, below which Redshift gain
 _GZIP_LEVEL = 1  # of ISA-L: as small as zlib's, at a fourth of its time
 
 
-@dataclass(frozen=True)
-class PartSizes:
-    """Into how many parts objects are put."""
-
-    most_bytes: int  # of a part, before compression
-    slices: int  # of the cluster
-
-    def count(self, total: int) -> int:
-        """Return the number of parts for `total` bytes.
-
-        A multiple of the slices, unless the parts would be too small to gain by it.
-        """
-        wanted = -(-total // self.most_bytes)
-        even = -(-wanted // self.slices) * self.slices
-        return max(1, wanted, min(even, total // _LEAST_PART))
+# Parts by their address on S3, the files in them with what reading these told, and their keys.
+CombinedFiles = tuple[dict[str, Part], list[SourceFile], Shapes]
 
 
-@dataclass(frozen=True)
-class CombinedFiles:
-    """Files that lie on S3 as parts."""
+def part_count(total: int, most_bytes: int, slices: int) -> int:
+    """Return into how many parts of at most `most_bytes` before compression `total` bytes are put.
 
-    parts: dict[str, Part]  # by address
-    files: list[SourceFile]  # with what reading them told
-    shapes: Shapes
+    A multiple of the cluster's slices, unless the parts would be too small to gain by it.
+    """
+    wanted = -(-total // most_bytes)
+    even = -(-wanted // slices) * slices
+    return max(1, wanted, min(even, total // _LEAST_PART))
 
 
 class Uploads:

@@ -18,7 +18,7 @@ from sparkify_dagster.settings import SettingError
 from sparkify_dagster.warehouse.base import LoadError, WarehouseError
 from sparkify_dagster.warehouse.redshift import copy
 from sparkify_dagster.warehouse.redshift.settings import load_redshift_settings
-from sparkify_dagster.warehouse.redshift.uploads import PartSizes, Uploads
+from sparkify_dagster.warehouse.redshift.uploads import Uploads, part_count
 from sparkify_dagster_tests.redshift_double import Fault
 from sparkify_dagster_tests.sql.test_sql_lint import ALLOWED_OWN, denied
 from sparkify_dagster_tests.support.redshift_stage import (
@@ -326,7 +326,7 @@ def test_numbers_of_text_columns_are_put_in_quotes(
     ("total", "count"), [(0, 1), (5 << 20, 1), (9 << 20, 2), (300 << 20, 8), (64 << 20, 4)]
 )
 def test_the_number_of_parts(total: int, count: int) -> None:
-    assert PartSizes(64 << 20, 4).count(total) == count
+    assert part_count(total, 64 << 20, 4) == count
 
 
 # --- what COPY refuses
