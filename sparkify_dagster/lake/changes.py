@@ -13,13 +13,12 @@ import hashlib
 import json
 from binascii import hexlify
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from sparkify_dagster.lake.base import Page, SourceFile
-
-Seen = TypeVar("Seen")
 
 _VERSION = 1
 # A mark a day: 30 bits. One change in a thousand million is overlooked, until the nightly run;
@@ -50,8 +49,9 @@ def day_marks(files: Iterable[SourceFile]) -> dict[dt.date, str]:
     of_day = defaultdict(list)
     for file in files:
         if file.day is not None:
-            of_day[file.day].append(_identity(file))
-    return {day: _mark(sorted(identities)) for day, identities in of_day.items()}
+            of_day[file.day].append(f"{file.name}\n{file.size}\n{file.version}")
+    digests = {day: _digest("\n\n".join(sorted(files))) for day, files in of_day.items()}
+    return {day: base64.urlsafe_b64encode(of).decode()[:_MARK] for day, of in digests.items()}
 
 
 def compare_days(
@@ -81,18 +81,14 @@ def unpack_days(text: str) -> DaysSeen:
     Raises:
         CursorError: it is no such text.
     """
-    return _unpack(
-        text,
-        lambda fields: DaysSeen(
-            int(fields["n"]),
-            {
-                dt.date.fromisoformat(f"{month}-{at // _MARK + 1:02d}"): row[at : at + _MARK]
-                for month, row in fields["months"].items()
-                for at in range(0, len(row), _MARK)
-                if row[at : at + _MARK] != _NO_FILE
-            },
-        ),
-    )
+    with _unpacked(text) as fields:
+        marks = {
+            dt.date.fromisoformat(f"{month}-{at // _MARK + 1:02d}"): row[at : at + _MARK]
+            for month, row in fields["months"].items()
+            for at in range(0, len(row), _MARK)
+            if row[at : at + _MARK] != _NO_FILE
+        }
+        return DaysSeen(int(fields["n"]), marks)
 
 
 @dataclass(frozen=True)
@@ -142,8 +138,8 @@ def pack_songs(seen: SongsSeen) -> str:
     return _pack(
         n=seen.requests,
         after=seen.resume_after,
-        so_far=[seen.so_far.count, f"{seen.so_far.checksum:x}"],
-        whole=seen.whole and [seen.whole.count, f"{seen.whole.checksum:x}"],
+        so_far=(seen.so_far.count, f"{seen.so_far.checksum:x}"),
+        whole=seen.whole and (seen.whole.count, f"{seen.whole.checksum:x}"),
     )
 
 
@@ -153,15 +149,11 @@ def unpack_songs(text: str) -> SongsSeen:
     Raises:
         CursorError: it is no such text.
     """
-    return _unpack(
-        text,
-        lambda fields: SongsSeen(
-            int(fields["n"]),
-            str(fields["after"]),
-            _total(fields["so_far"]),
-            _total(fields["whole"]) if fields["whole"] else None,
-        ),
-    )
+    with _unpacked(text) as fields:
+        so_far, whole = fields["so_far"], fields["whole"]
+        return SongsSeen(
+            int(fields["n"]), str(fields["after"]), _total(so_far), _total(whole) if whole else None
+        )
 
 
 def request_key(source: str, requests: int, text: str) -> str:
@@ -170,7 +162,7 @@ def request_key(source: str, requests: int, text: str) -> str:
     The number in it tells a change back to an earlier state from that earlier state, which was
     another request; the digest tells two changes apart where the first one's text was not kept.
     """
-    return f"{source}-{requests}-{_digest([text], 8).hex()}"
+    return f"{source}-{requests}-{_digest(text).hex()}"
 
 
 def describe_days(days: Iterable[dt.date], most: int = 10) -> str:
@@ -186,18 +178,9 @@ def describe_days(days: Iterable[dt.date], most: int = 10) -> str:
     return ", ".join(words[:most]) + left_out
 
 
-def _identity(file: SourceFile) -> str:
-    return f"{file.name}\n{file.size}\n{file.version}"
-
-
-def _digest(parts: Iterable[str], size: int) -> bytes:
+def _digest(text: str) -> bytes:
     # A file name in a folder need not be UTF-8.
-    content = "\n\n".join(parts).encode("utf-8", "surrogateescape")
-    return hashlib.blake2b(content, digest_size=size).digest()
-
-
-def _mark(parts: Iterable[str]) -> str:
-    return base64.urlsafe_b64encode(_digest(parts, 8)).decode("ascii")[:_MARK]
+    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).digest()
 
 
 def _total(fields: Any) -> Total:
@@ -209,11 +192,12 @@ def _pack(**fields: Any) -> str:
     return json.dumps({"v": _VERSION, **fields}, separators=(",", ":"))
 
 
-def _unpack(text: str, take: Callable[[dict[str, Any]], Seen]) -> Seen:
+@contextmanager
+def _unpacked(text: str) -> Iterator[dict[str, Any]]:
     try:
         fields = json.loads(text)
         if fields["v"] != _VERSION:
             raise CursorError(f"not of version {_VERSION}")
-        return take(fields)
+        yield fields
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CursorError(f"{type(error).__name__}: {error}") from error

@@ -20,8 +20,13 @@ def parse_days(text: str, in_lake: Collection[dt.date]) -> list[dt.date]:
     first, last = min(in_lake), max(in_lake)
     found: set[dt.date] = set()
     for part in text.split(","):
-        start, end = _ends(part)
-        if start is None or end is None or not first <= start <= end <= last:
+        match = _PART.fullmatch(part)
+        one, other = match.group(1, 2) if match else ("", "")
+        try:
+            start, end = dt.date.fromisoformat(one), dt.date.fromisoformat(other or one)
+        except ValueError:  # malformed, or as 2018-02-30
+            start, end = dt.date.max, dt.date.min
+        if not first <= start <= end <= last:
             raise LakeError(
                 f"days={text!r}: {part.strip()!r} is no day of the lake, which has {first} to "
                 f"{last}; allowed are a day as {last}, a range as {first}..{last}, several with "
@@ -29,14 +34,3 @@ def parse_days(text: str, in_lake: Collection[dt.date]) -> list[dt.date]:
             )
         found.update(start + dt.timedelta(days=number) for number in range((end - start).days + 1))
     return sorted(found)
-
-
-def _ends(part: str) -> tuple[dt.date | None, dt.date | None]:
-    """Return the first and last day of a part; None where it is malformed."""
-    match = _PART.fullmatch(part)
-    if not match:
-        return None, None
-    try:
-        return dt.date.fromisoformat(match[1]), dt.date.fromisoformat(match[2] or match[1])
-    except ValueError:  # as 2018-02-30
-        return None, None

@@ -12,8 +12,7 @@ sessionId song status ts userAgent userId
 """
 EVENT_KEYS = tuple(_KEYS.split())
 
-_STEP = re.compile(r"\.(?P<dot>[^.\[\]'\"]+)|\['(?P<single>[^']+)'\]|\[(?P<index>\d+)\]")
-_STEP_DOUBLE = re.compile(r'\["(?P<double>[^"]+)"\]')
+_STEP = re.compile(r"""\.([^.\[\]'"]+)|\['([^']+)'\]|\["([^"]+)"\]|\[(?P<index>\d+)\]""")
 
 
 def parse_jsonpaths(place: str, content: bytes) -> list[str]:
@@ -47,11 +46,10 @@ def path_steps(place: str, path: str) -> list[str | int]:
     steps: list[str | int] = []
     position = 1
     while path.startswith("$") and position < len(path):
-        match = _STEP.match(path, position) or _STEP_DOUBLE.match(path, position)
+        match = _STEP.match(path, position)
         if match is None:
             break
-        key = next(value for value in match.groupdict().values() if value is not None)
-        steps.append(int(key) if match.groupdict().get("index") else key)
+        steps.append(int(match["index"]) if match["index"] else match[match.lastindex or 0])
         position = match.end()
     if not steps or position < len(path) or "*" in path:
         raise LakeError(f"{place}: {path!r} is no JSONPath that Redshift takes")

@@ -272,10 +272,9 @@ def _region(session: Any) -> str:
     return str(session.region_name or "us-east-1")
 
 
-def _parse_time(value: Any) -> dt.datetime:
+def _parse_time(value: Any) -> Any:
     """Parse a time of S3's answers; botocore's own way is half the cost of a listing."""
     try:
         return dt.datetime.fromisoformat(value)
     except (TypeError, ValueError):
-        parsed: dt.datetime = parse_timestamp(value)
-        return parsed
+        return parse_timestamp(value)

@@ -24,11 +24,8 @@ def open_warehouse(
         from sparkify_dagster.warehouse.redshift.engine import RedshiftWarehouse
         from sparkify_dagster.warehouse.redshift.settings import load_redshift_settings
 
-        return RedshiftWarehouse(
-            load_redshift_settings(
-                settings.lake, settings.lock_timeout, environment, settings.environment
-            )
-        )
+        known = settings.lake, settings.lock_timeout, environment, settings.environment
+        return RedshiftWarehouse(load_redshift_settings(*known))
     from sparkify_dagster.warehouse.duckdb.engine import DuckDBWarehouse
 
     if beside is None:

@@ -13,6 +13,7 @@ _COLUMN = re.compile(
     r"(?: DEFAULT [^,]+)?,?(?: +-- (?P<description>.+))?$",
     re.MULTILINE,
 )
+_CREATED = re.compile(r"(?<!\S)(?:staging|analytics)\.\w+")
 _LEXEME = re.compile(
     r"--\s*(?P<comment>[^\n]*)|'(?:[^'\\]|\\.|'')*'|(?P<word>\w+)|(?P<mark>[(),;])"
 )
@@ -61,13 +62,9 @@ def is_view(name: str) -> bool:
 
 def created_name(name: str) -> str:
     """Return the schema and name of what the CREATE statement `name` of `sql/` makes."""
-    return _created_name(read_statement(name))
-
-
-@cache
-def _created_name(text: str) -> str:
-    words = text.replace("(", " ").split()
-    return next(word for word in words if word.startswith(("staging.", "analytics.")))
+    found = _CREATED.search(read_statement(name))
+    assert found
+    return found[0]
 
 
 def selected(text: str) -> Iterator[tuple[str, str]]:

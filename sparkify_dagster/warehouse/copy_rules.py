@@ -25,11 +25,7 @@ COPIED_TYPES = {
 }
 OBJECT_BYTES = 4 * 1024 * 1024  # Redshift's limit for one JSON object
 STAMP = "source_file"  # the column that COPY lists last: the file of each row
-SEPARATOR = "\x01"  # not allowed in JSON text
-INTEGERS = ("INTEGER", "BIGINT")
 _BLANKS = b" \t\r"  # of a line
-# Milliseconds since 1970 of the first and last moment that Python's datetime can say as well.
-FIRST_MOMENT, LAST_MOMENT = -62_135_596_800_000, 253_402_300_799_999
 _SINCE = re.compile(r"since (\d{4}-\d\d-\d\d)")  # a column's comment in landing.sql
 
 

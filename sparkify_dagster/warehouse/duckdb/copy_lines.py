@@ -17,33 +17,15 @@ from sparkify_dagster.lake.base import DamagedFileError
 from sparkify_dagster.lake.objects import chunks, count_filled_lines, squeeze, unpacking
 from sparkify_dagster.warehouse.base import Session
 from sparkify_dagster.warehouse.copy_found import Found
-from sparkify_dagster.warehouse.copy_rules import (
-    FIRST_MOMENT,
-    INTEGERS,
-    LAST_MOMENT,
-    OBJECT_BYTES,
-    SEPARATOR,
-    CopiedColumn,
-    Plan,
-    Text,
-)
-from sparkify_dagster.warehouse.duckdb.copy_sql import names, stamped, take_keys
+from sparkify_dagster.warehouse.copy_rules import Plan, Text
+from sparkify_dagster.warehouse.duckdb.copy_sql import RULES, filled, stamped, take_keys
 from sparkify_dagster.warehouse.duckdb.dialect import literal
+from sparkify_dagster.warehouse.statements import Keyword
 
 _SAMPLE_BYTES = 64 * 1024  # of a file's first line
 _MOST_SHAPES = 8
-_BLANKS = "chr(32) || chr(9) || chr(13)"
 # A line that cannot be read is NULL, a blank one is not: this is no text of any line.
 _NO_LINE = "\x02"
-# How an object, a list and what DuckDB takes for a number, though JSON does not, look as text.
-_NO_TEXT = r"'^([{\[]|(?i:-?(nan|inf|infinity))$)'"
-_NUMBER = r"'-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?'"
-# A comma before the closing brace, or blanks that may hide one.
-_DOUBTFUL_ENDINGS = ("',}'", "' }'", "chr(9) || '}'", "chr(13) || '}'")
-# A value that may hide what DuckDB takes, though JSON does not; a title like this does no harm.
-_DOUBTFUL_VALUE = r"':\s*([{\[]|-?(?i:nan|inf))'"
-_STRING = r"""'"([^"\\]|\\.)*"'"""
-_NO_JSON = r"',\s*[}\]]|(?i:nan|inf)'"
 _DEEPEST = 500  # brackets; Python's decoder gives up at twice as many
 _MOST_ODD = 1000  # lines of a file that are looked at without the others
 
@@ -64,7 +46,7 @@ def load_lines(
     if not plain:
         return [(text, text.objects()) for text in texts]
     shapes = _shapes(plain)
-    session.run(f"CREATE TEMP TABLE landed AS {_select(plan, plain, shapes)}")
+    session.run(_landed(plan, plain, shapes))
     odd = _odd_objects(session, texts, plain, found)
     right = list(odd)
     if right:
@@ -178,11 +160,11 @@ def _take_keys(
     """Take in which keys are new, and which are missing in how many objects of which file."""
     of_file = texts[0].origins is None
     # Of a part's files, those of one object cannot lack a key in all of several.
-    several = f"source_file IN (SELECT unnest(CAST({names(list(found.totals))} AS VARCHAR[])))"
+    several = f"source_file IN (SELECT unnest(CAST({literal([*found.totals])} AS VARCHAR[])))"
     name = (
-        f"{names([text.name for text in texts])}[file + 1]"
+        f"{literal([text.name for text in texts])}[file + 1]"
         if of_file
-        else (f"CASE WHEN {several} THEN source_file END")
+        else f"CASE WHEN {several} THEN source_file END"
     )
     kinds = f"SELECT {name} AS name, shape, keys FROM landed WHERE fine AND {_chosen(right)}"
     take_keys(session, plan, kinds, shapes, found)
@@ -192,32 +174,40 @@ def _chosen(files: Sequence[int]) -> str:
     return f"file IN ({', '.join(map(str, files))})"
 
 
-def _select(plan: Plan, texts: Sequence[Text], shapes: Sequence[Sequence[str]]) -> str:
-    """Return a SELECT of file, fine, the line if not, shape, keys of no shape, and the values."""
+def _landed(plan: Plan, texts: Sequence[Text], shapes: Sequence[Sequence[str]]) -> str:
     unknown = _unknown(plan.known_keys, shapes)
-    structure = json.dumps(dict.fromkeys([*plan.known_keys, *unknown], "VARCHAR"))
-    shape = " ".join(f"WHEN keys = {names(keys)} THEN {at}" for at, keys in enumerate(shapes))
-    values = ", ".join(f'{_value(column)} AS "{column.name}"' for column in plan.columns)
-    lines = (
-        "SELECT CAST(file_index AS INTEGER) AS file, CASE WHEN rest IS NOT NULL THEN NULL "
-        f"WHEN starts_with(line, '{{') AND ends_with(line, '}}') THEN line "
-        f"ELSE trim(line, {_BLANKS}) END AS json "
-        f"FROM read_csv({names([_literal_path(text.path) for text in texts])}, "
-        f"delim = '{SEPARATOR}', quote = '', escape = '', header = false, auto_detect = false, "
-        "strict_mode = false, null_padding = true, ignore_errors = true, compression = 'none', "
-        f"nullstr = '{_NO_LINE}', hive_partitioning = false, max_line_size = {OBJECT_BYTES}, "
-        "columns = {line: 'VARCHAR', rest: 'VARCHAR'}) "
-        f"WHERE starts_with(line, '{{') OR line IS NULL OR trim(line, {_BLANKS}) <> ''"
-    )
-    parsed = (
-        "SELECT *, TRY(json_keys(json)) AS keys, "
-        f"TRY(from_json(json, {literal(structure)})) AS fields FROM ({lines})"
-    )
-    shaped = f"SELECT *, CASE {shape or 'WHEN false THEN 0'} END AS shape FROM ({parsed})"
-    return (
-        f"SELECT file, COALESCE({_fine(plan, unknown, shapes)}, false) AS fine, "
-        "CASE WHEN NOT fine THEN json END AS odd, shape, "
-        f"CASE WHEN shape IS NULL THEN keys END AS keys, {values} FROM ({shaped})"
+    fine, values, are_texts = [], [], []
+    for column in plan.columns:
+        field = _field(column.key)
+        rules = RULES["types"][column.type]
+        cast = Keyword(f"TRY_CAST({field} AS {rules['target']})")
+        places = {"field": field, "cast": cast, "limit": column.limit}
+        values.append(f'{filled(rules["line"], **places)} AS "{column.name}"')
+        may_lack = "false" if column.required else f"{field} IS NULL"
+        fine.append(f"COALESCE({filled(rules['fine'], **places)}, {may_lack})")
+        if column.type == "VARCHAR":
+            no_text = filled(RULES["no_text"], field=field)
+            are_texts.append(filled(RULES["is_text"], no_text=no_text, path=column.path))
+    doubtful = [filled(RULES["no_text"], field=_field(key)) for key in unknown]
+    if not unknown and any(set(keys) - set(plan.known_keys) for keys in shapes):
+        doubtful = [Keyword("true")]
+    shape = " ".join(f"WHEN keys = {literal(keys)} THEN {at}" for at, keys in enumerate(shapes))
+    return filled(
+        RULES["landed"],
+        fine=filled(
+            RULES["fine"],
+            columns=Keyword(" AND ".join(fine)),
+            texts=Keyword(" AND ".join(are_texts)),
+            doubtful_keys=Keyword(" OR ".join(["shape IS NULL", *doubtful])),
+            doubtful_value=RULES["doubtful_value"],
+            stripped=Keyword(RULES["stripped"]),
+            deepest=_DEEPEST,
+        ),
+        values=Keyword(", ".join(values)),
+        shape_of_keys=Keyword(shape or "WHEN false THEN 0"),
+        structure=json.dumps(dict.fromkeys([*plan.known_keys, *unknown], "VARCHAR")),
+        paths=[_literal_path(text.path) for text in texts],
+        no_line=_NO_LINE,
     )
 
 
@@ -228,73 +218,10 @@ def _unknown(known: Sequence[str], shapes: Sequence[Sequence[str]]) -> list[str]
     return found if len(taken) == len(known) + len(found) else []
 
 
-def _fine(plan: Plan, unknown: Sequence[str], shapes: Sequence[Sequence[str]]) -> str:
-    """Return a test that holds only for lines that need no closer look."""
-    doubtful = ["shape IS NULL"]
-    doubtful += [f"COALESCE(regexp_matches({_field(key)}, {_NO_TEXT}), false)" for key in unknown]
-    if not unknown and any(set(keys) - set(plan.known_keys) for keys in shapes):
-        doubtful = ["true"]
-    # What is in none of the columns: DuckDB takes a comma before a brace, NaN, and any depth.
-    stripped = f"regexp_replace(json, {_STRING}, '', 'g')"
-    harmless = (
-        f"CASE WHEN regexp_matches(json, {_DOUBTFUL_VALUE}) THEN "
-        f"NOT regexp_matches({stripped}, {_NO_JSON}) AND "
-        f"strlen(regexp_replace({stripped}, '[^{{\\[]', '', 'g')) <= {_DEEPEST} ELSE true END"
-    )
-    # An object or a list arrives as its text; NaN, which is no JSON, as its name. Asked for under
-    # CASE, which spares all other rows another parsing; under OR, DuckDB asks in every row.
-    texts = [column for column in plan.columns if column.type == "VARCHAR"]
-    are_texts = " AND ".join(
-        f"CASE WHEN COALESCE(regexp_matches({_field(column.key)}, {_NO_TEXT}), false) "
-        f"THEN json_type(json, {literal(column.path)}) = 'VARCHAR' ELSE true END"
-        for column in texts
-    )
-    return " AND ".join(
-        [
-            "keys IS NOT NULL",
-            "starts_with(json, '{')",
-            f"strlen(json) <= {OBJECT_BYTES}",
-            *(f"NOT ends_with(json, {ending})" for ending in _DOUBTFUL_ENDINGS),
-            # Redshift's text has no U+0000. With the backslash, the search takes ten times as long.
-            "NOT contains(json, 'u0000')",
-            *(_test(column) for column in plan.columns),
-            f"CASE WHEN regexp_matches(json, {_DOUBTFUL_VALUE}) THEN {are_texts} ELSE true END",
-            f"CASE WHEN {' OR '.join(doubtful)} "
-            f"THEN len(keys) = len(list_distinct(keys)) AND {harmless} ELSE true END",
-        ]
-    )
-
-
 def _literal_path(path: Path) -> str:
     """Return a path in which DuckDB finds no pattern."""
     return re.sub(r"([*?\[])", r"[\1]", str(path))
 
 
-def _field(key: str) -> str:
-    return f"fields[{literal(key)}]"
-
-
-def _value(column: CopiedColumn) -> str:
-    field = _field(column.key)
-    if column.type == "VARCHAR":
-        return field
-    if column.type == "TIMESTAMP":
-        moment = f"TRY_CAST({field} AS BIGINT)"
-        in_range = f"{moment} BETWEEN {FIRST_MOMENT} AND {LAST_MOMENT}"
-        return f"CASE WHEN {in_range} THEN make_timestamp({moment} * 1000) END"
-    return f"TRY_CAST({field} AS {column.type})"
-
-
-def _test(column: CopiedColumn) -> str:
-    """Return a test that holds only for values that need no closer look."""
-    field = _field(column.key)
-    if column.type in INTEGERS or column.type == "TIMESTAMP":
-        target = "BIGINT" if column.type == "TIMESTAMP" else column.type
-        test = f"CAST(TRY_CAST({field} AS {target}) AS VARCHAR) = {field}"
-        if column.type == "TIMESTAMP":
-            test += f" AND TRY_CAST({field} AS BIGINT) BETWEEN {FIRST_MOMENT} AND {LAST_MOMENT}"
-    elif column.type == "DOUBLE":
-        test = f"regexp_full_match({field}, {_NUMBER}) AND isfinite(TRY_CAST({field} AS DOUBLE))"
-    else:
-        test = f"strlen({field}) <= {column.limit}"
-    return f"COALESCE({test}, {'false' if column.required else f'{field} IS NULL'})"
+def _field(key: str) -> Keyword:
+    return Keyword(f"fields[{literal(key)}]")

@@ -4,32 +4,21 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from sparkify_dagster.lake.batches import batches
 from sparkify_dagster.lake.combine import without_prefix
 from sparkify_dagster.warehouse.base import BadLine, Session
 from sparkify_dagster.warehouse.copy_found import Found
-from sparkify_dagster.warehouse.copy_rules import (
-    FIRST_MOMENT,
-    LAST_MOMENT,
-    OBJECT_BYTES,
-    SEPARATOR,
-    CopiedColumn,
-    Plan,
-    Text,
-)
-from sparkify_dagster.warehouse.duckdb.copy_sql import names, stamped, take_keys
+from sparkify_dagster.warehouse.copy_rules import OBJECT_BYTES, CopiedColumn, Plan, Text
+from sparkify_dagster.warehouse.duckdb.copy_sql import RULES, filled, stamped, take_keys
 from sparkify_dagster.warehouse.duckdb.dialect import literal
+from sparkify_dagster.warehouse.statements import Keyword
 
 _CHUNK_BYTES = 2 * 1024 * 1024  # of objects looked at together; DuckDB takes a multiple
 _RECORD_BYTES = 1000  # of a spooled object besides its text, at most
-_NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 _SHOWN_BYTES = 400  # of a malformed text
 _SHOWN_CHARACTERS = 100
-_KEY_TWICE = (
-    "CASE WHEN len(json_keys(object)) <> len(list_distinct(json_keys(object))) THEN "
-    "struct_pack(column_name := '', reason := 'a key appears twice', value := '') END"
-)
 
 
 def load_objects(
@@ -70,104 +59,38 @@ def load_objects(
 
 
 def _check(session: Session, plan: Plan, spool: Path) -> None:
-    checked = [_checked(column) for column in plan.columns]
-    values = ", ".join(
-        f'{value} AS "{column.name}"'
-        for column, (value, _) in zip(plan.columns, checked, strict=True)
-    )
-    faults = ", ".join([_KEY_TWICE, *(fault for _, fault in checked)])
-    session.run(
-        # json_valid has the last word: what it refuses, the functions below would fail on.
-        "CREATE TEMP TABLE checked AS WITH spooled AS MATERIALIZED (SELECT file, line, text, "
-        "CASE WHEN malformed IS NULL AND json_valid(text) THEN text END AS object, "
-        "CASE WHEN malformed IS NOT NULL THEN malformed "
-        "WHEN NOT json_valid(text) THEN 'malformed JSON' END AS malformed "
-        f"FROM read_csv({literal(str(spool))}, delim = '{SEPARATOR}', quote = '', "
-        "escape = '', header = false, auto_detect = false, strict_mode = false, "
-        f"max_line_size = {OBJECT_BYTES + _RECORD_BYTES}, columns = "
-        "{file: 'INTEGER', line: 'BIGINT', malformed: 'VARCHAR', text: 'VARCHAR'})) "
-        "SELECT file, line, malformed, json_keys(object) AS keys, "
-        f"{values}, CASE WHEN malformed IS NULL THEN "
-        f"list_filter([{faults}], lambda fault : fault IS NOT NULL) ELSE [] END AS faults, "
-        "CASE WHEN malformed IS NOT NULL OR len(faults) > 0 THEN text END AS bad "
-        "FROM spooled"
-    )
+    values, faults = zip(*map(_checked, plan.columns), strict=True)
+    places = {"values": Keyword(", ".join(values)), "faults": Keyword(", ".join(faults))}
+    record_bytes = OBJECT_BYTES + _RECORD_BYTES
+    session.run(filled(RULES["checked"], path=str(spool), record_bytes=record_bytes, **places))
 
 
 def _checked(column: CopiedColumn) -> tuple[str, str]:
     """Return what gives a column's value, and what tells its fault."""
-    path = literal(column.path)
-    text = f"json_extract_string(object, {path})"
-    kind = f"json_type(object, {path})"
-    name = literal(column.name)
-
-    def fault(condition: str, reason: str) -> str:
-        return (
-            f"WHEN {condition} THEN struct_pack(column_name := {name}, "
-            f"reason := {literal(reason)}, value := left({text}, 100))"
-        )
-
-    trimmed = f"trim({text})"
-    filled = f"({trimmed} <> '')"
-    if column.type == "VARCHAR":
-        # Numbers are written as the fast way writes them.
-        value = f"from_json(json_extract(object, {path}), '\"VARCHAR\"')"
-        missing = f"{text} IS NULL"
-        faults = [
-            fault(f"{kind} IN ('OBJECT', 'ARRAY')", "text expected, not an object or list"),
-            fault(f"contains({text}, chr(0))", "text with the character U+0000"),
-            fault(
-                f"strlen({text}) > {column.limit}",
-                f"text longer than the column's {column.limit} bytes",
-            ),
-        ]
-    elif column.type == "DOUBLE":
-        value, missing = f"TRY_CAST({trimmed} AS DOUBLE)", f"COALESCE({trimmed}, '') = ''"
-        # DuckDB casts more than that to a number: 1_000, inf, nan.
-        is_number = f"regexp_full_match({trimmed}, {literal(_NUMBER)})"
-        faults = [
-            fault(f"{filled} AND NOT {is_number}", "number expected"),
-            fault(f"{filled} AND NOT COALESCE(isfinite({value}), false)", "number too large"),
-        ]
-    else:
-        target = "BIGINT" if column.type == "TIMESTAMP" else column.type
-        value, missing = f"TRY_CAST({trimmed} AS {target})", f"COALESCE({trimmed}, '') = ''"
-        what = (
-            "milliseconds since 1970 expected"
-            if column.type == "TIMESTAMP"
-            else "whole number expected"
-        )
-        digits = f"regexp_full_match({trimmed}, '[+-]?[0-9]+')"
-        faults = [
-            fault(f"{filled} AND NOT {digits}", what),
-            fault(f"{filled} AND {value} IS NULL", f"number too large for {target}"),
-        ]
-        value = f"CASE WHEN {digits} THEN {value} END"
-        if column.type == "TIMESTAMP":
-            in_range = f"{value} BETWEEN {FIRST_MOMENT} AND {LAST_MOMENT}"
-            faults.append(fault(f"NOT {in_range}", "a moment of the years 1 to 9999 expected"))
-            value = f"make_timestamp(CASE WHEN {in_range} THEN {value} END * 1000)"
-    faults += [
-        fault(
-            f"json_extract(object, {outer}) IS NOT NULL AND json_type(object, {outer}) <> 'NULL' "
-            f"AND json_extract(object, {inner}) IS NULL",
-            "not an array or index out of range",
-        )
-        for outer, inner in _indexed(column)
-    ]
+    rules = RULES["types"][column.type]
+    places: dict[str, Any] = {"path": column.path, "name": column.name, "limit": column.limit}
+    places["target"] = Keyword(rules["target"])
+    for part, text in RULES["parts"].items():
+        places[part] = filled(text, **places)
+    faults = {
+        filled(condition, **places): str(filled(reason, **places))
+        for reason, condition in rules["faults"].items()
+    }
+    for at, step in enumerate(column.steps):
+        if isinstance(step, int):
+            outer, inner = (
+                replace(column, steps=column.steps[: at + more]).path for more in (0, 1)
+            )
+            condition = filled(RULES["no_element"], outer=outer, inner=inner)
+            faults[condition] = "not an array or index out of range"
     if column.required:
-        faults.append(fault(missing, "a value is required"))
-    return value, f"CASE {' '.join(faults)} END"
-
-
-def _indexed(column: CopiedColumn) -> list[tuple[str, str]]:
-    """Return the paths of each array the column's value is in, and of the element."""
-    paths = [replace(column, steps=column.steps[:end]).path for end in range(len(column.steps) + 1)]
-    return [
-        (literal(paths[at]), literal(paths[at + 1]))
-        for at, step in enumerate(column.steps)
-        if isinstance(step, int)
+        faults[filled(rules["missing"], **places)] = "a value is required"
+    told = [
+        filled(RULES["fault"], condition=condition, reason=reason, **places)
+        for condition, reason in faults.items()
     ]
+    value = filled(rules["value"], **places)
+    return f'{value} AS "{column.name}"', f"CASE {' '.join(told)} END"
 
 
 def _spooled_size(found: tuple[str, int, bytes]) -> int:
@@ -263,7 +186,7 @@ def _as_written(text: str, steps: Sequence[str | int], value: str) -> str:
 def _take_keys(
     session: Session, plan: Plan, text: Text, files: Sequence[str], found: Found
 ) -> None:
-    kinds = f"SELECT {names(files)}[file + 1] AS name, NULL AS shape, keys FROM checked"
+    kinds = f"SELECT {literal(files)}[file + 1] AS name, NULL AS shape, keys FROM checked"
     take_keys(session, plan, kinds, [], found)
     rows = session.run("SELECT file, count(*), count(malformed) FROM checked GROUP BY file")
     for file, count, malformed in rows:

@@ -75,8 +75,9 @@ def fill_in(text: str, parameters: dict[str, Any]) -> str:
 
 def literal(value: Any) -> str:
     """Return a value as a literal of DuckDB's dialect (in text, a backslash is a letter)."""
-    if isinstance(value, tuple):
-        return ", ".join(map(literal, value))
+    if isinstance(value, tuple | list):
+        items = ", ".join(map(literal, value))
+        return items if isinstance(value, tuple) else f"[{items}]"
     if isinstance(value, str) and not isinstance(value, Keyword):
         return "'" + value.replace("'", "''") + "'"
     return statements.literal(value)

@@ -99,6 +99,7 @@ class Connection:
     def set_autocommit(self, on: bool) -> None:
         """Make each statement its own transaction, or let the next one begin a longer one."""
         self._driver.autocommit = on
+        self._has_ended = False
 
     def send(self, place: str, text: str, values: Sequence[Any] | None = None) -> int:
         """Send one statement; return the number of rows it changed, -1 where unknown.
@@ -107,7 +108,7 @@ class Connection:
             ServerError: Redshift refuses it; `place` says what was tried.
             ConnectionLost, NoAnswer: no answer came.
         """
-        if not self.is_usable:
+        if not self.is_usable or self._has_ended:
             raise WarehouseError(f"{place}: the transaction has ended; nothing more is sent in it")
         with self._explained(place):
             self._cursor.execute(placed(text, self._environment), values)
@@ -175,6 +176,11 @@ class Connection:
             self._driver.rollback()
         except Exception:
             self.is_usable = False
+
+    def end(self) -> None:
+        """Roll back; nothing more is sent until it is said what a next transaction is."""
+        self.rollback()
+        self._has_ended = True
 
     def close(self) -> None:
         """Close the connection; the server rolls back what is not committed."""

@@ -7,7 +7,7 @@ themselves; what it cannot tell of keys that are new or have gone is seen on the
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +29,7 @@ from sparkify_dagster.warehouse.copy_found import Found
 from sparkify_dagster.warehouse.copy_rules import STAMP, plan_copy
 from sparkify_dagster.warehouse.redshift.connection import place_of
 from sparkify_dagster.warehouse.redshift.errors import LOAD_FAILED, ServerError, failed_query
-from sparkify_dagster.warehouse.redshift.load_errors import Origins
+from sparkify_dagster.warehouse.redshift.load_errors import bad_lines
 from sparkify_dagster.warehouse.redshift.uploads import CombinedFiles, part_count
 from sparkify_dagster.warehouse.statements import read_statement, render
 
@@ -40,9 +40,11 @@ _MOST_ERRORS = 100_000  # that MAXERROR can say
 _THREADS = 2  # that compress and upload; compressing leaves Python to the others meanwhile
 _WAITING = 4  # parts on this host's disk
 
+Read = Mapping[str, Part] | Mapping[str, SourceFile]  # by address
+
 
 class Copier:
-    """Loads the files of one source."""
+    """Loads the files of a source."""
 
     def __init__(
         self,
@@ -59,21 +61,21 @@ class Copier:
             )
         self._session = session
         self._step = step
+        self._source = source
         self._lake = source.lake
         self._folder = folder
         self._plan = plan_copy(step, source, max_errors)
-        self._finds_all = source.find_all
         self._found = Found(self._plan, replace(source, parts=[]) if source.are_small else source)
-        self._origins = Origins(source.lake, source.files, folder)
 
-    def copy(self, files: Sequence[SourceFile]) -> CopyResult:
-        """Load files; those larger than a part as they lie in the lake.
+    def copy(self) -> CopyResult:
+        """Load the files; those larger than a part as they lie in the lake.
 
         Raises:
             LoadError: a file has more bad lines than MAXERROR allows, or lacks a key in all of
                 them.
             WarehouseError: fewer or more objects were loaded than the files hold.
         """
+        files = self._source.files
         most = self._session.settings.part_mb << 20
         # COPY counts an empty file as no file at all.
         small = [f for f in files if f.size and (f.unpacked_size <= most or not self._step.stamp)]
@@ -84,11 +86,9 @@ class Copier:
         self._session.execute(self._step.landing)
         self._jsonpaths = self._put_jsonpaths()
         if parts:
-            for url, part in parts.items():
-                self._origins.add_part(url, part.origins)
             # The limit is each file's: what one has more than its own shows in the views.
             limit = len(files) * max(0, self._plan.statement.max_errors - 1) + 1
-            rows, bad = self._load([*parts], limit)
+            rows, bad = self._load(parts, limit)
             written = sum(part.line_count for part in parts.values())
             # What follows an object on its line may be an error beside the row.
             if not written - bad <= rows <= written:
@@ -98,7 +98,7 @@ class Copier:
                 )
         for file in filter(lambda file: file.size, others):
             limit = self._plan.statement.max_errors
-            self._load([self._lake.url(file.name)], limit, file)
+            self._load({self._lake.url(file.name): file}, limit)
             self._session.execute(self._step.stamp, source_file=file.name)
         result = self._found.result()
         self._session.execute(self._step.insert)
@@ -151,47 +151,42 @@ class Copier:
             "jsonpaths.json", json.dumps({"jsonpaths": paths}).encode()
         )
 
-    def _load(
-        self, urls: list[str], max_errors: int, file: SourceFile | None = None
-    ) -> tuple[int, int]:
+    def _load(self, read: Read, max_errors: int) -> tuple[int, int]:
         """Carry out one COPY, of parts or of a file; return how many rows and bad lines it had."""
-        if self._finds_all:
+        if self._source.find_all:
             max_errors = _MOST_ERRORS
-        text = self._render(urls, max_errors, file)
         try:
-            self._session.send(place_of(self._step.copy), text)
+            self._session.send(place_of(self._step.copy), self._render(read, max_errors))
         except ServerError as error:
-            if LOAD_FAILED.search(error.message):
-                raise self._load_error(error, urls) from None
-            raise
+            if not LOAD_FAILED.search(error.message):
+                raise
+            # What a transaction left in the views is shown once it has ended.
+            self._session.end()
+            if bad := self._bad_lines(failed_query(error), read):
+                places = {(line.file, line.line) for line in bad}
+                raise LoadError(self._step.table, bad, len(places)) from None
+            raise WarehouseError(
+                f"{error}\nWhich lines cannot be told: SYS_LOAD_ERROR_DETAIL and STL_LOAD_ERRORS "
+                "show nothing to this database user."
+            ) from None
         copied = self._session.query("redshift/last_copy")[0]
         self._found.rows += int(copied["row_count"])
-        bad_lines = defaultdict(list)
+        by_line = defaultdict(list)
         if max_errors > 1:
-            for bad in self._bad_lines(copied["query_id"], urls):
-                bad_lines[bad.file, bad.line].append(bad)
-            for lines in bad_lines.values():
+            for line in self._bad_lines(copied["query_id"], read):
+                by_line[line.file, line.line].append(line)
+            for lines in by_line.values():
                 self._found.add_bad_line(lines)
-        return int(copied["row_count"]), len(bad_lines)
+        return int(copied["row_count"]), len(by_line)
 
-    def _load_error(self, error: ServerError, urls: list[str]) -> WarehouseError:
-        # What a transaction left in the views is shown once it has ended.
-        self._session.end()
-        if bad_lines := self._bad_lines(failed_query(error), urls):
-            return LoadError(
-                self._step.table, bad_lines, len({(bad.file, bad.line) for bad in bad_lines})
-            )
-        return WarehouseError(
-            f"{error}\nWhich lines cannot be told: SYS_LOAD_ERROR_DETAIL and STL_LOAD_ERRORS show "
-            "nothing to this database user."
-        )
-
-    def _bad_lines(self, query_id: int | None, urls: list[str]) -> list[BadLine]:
+    def _bad_lines(self, query_id: int | None, read: Read) -> list[BadLine]:
         steps = {column.name: column.steps for column in self._plan.columns}
-        return self._origins.bad_lines(self._session.load_errors(query_id), steps, urls)
+        found = self._session.load_errors(query_id)
+        return bad_lines(found, steps, read, self._source, self._folder)
 
-    def _render(self, urls: list[str], max_errors: int, file: SourceFile | None) -> str:
+    def _render(self, read: Read, max_errors: int) -> str:
         region = self._session.uploads.prefix.region
+        file = next((file for file in read.values() if isinstance(file, SourceFile)), None)
         if file and self._lake.objects.region != region:
             raise WarehouseError(
                 f"SPARKIFY_MANIFEST_PREFIX={self._session.uploads.prefix.root!r}: COPY reads from "
@@ -201,7 +196,7 @@ class Copier:
         text = render(
             read_statement(self._step.copy),
             {
-                "manifest": self._session.uploads.put_manifest(urls),
+                "manifest": self._session.uploads.put_manifest([*read]),
                 "iam_role": self._session.settings.role,
                 "jsonpaths": self._jsonpaths,
                 # 0 and 1 both fail at the first bad line.

@@ -4,12 +4,14 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sparkify_dagster.lake.base import Lake, LakeError, SourceFile
-from sparkify_dagster.lake.objects import decompress, split_objects
-from sparkify_dagster.warehouse.base import SHOWN_LINES, BadLine, WarehouseError
+from sparkify_dagster.lake.base import LakeError, SourceFile
+from sparkify_dagster.lake.combine import Part
+from sparkify_dagster.warehouse.base import SHOWN_LINES, BadLine, CopySource, WarehouseError
+from sparkify_dagster.warehouse.copy_rules import Text
 from sparkify_dagster.warehouse.redshift.connection import Connection
 from sparkify_dagster.warehouse.statements import Keyword
 
@@ -47,62 +49,43 @@ def read_load_errors(
     return []
 
 
-class Origins:
-    """Where the lines that COPY read are from."""
+def bad_lines(
+    found: Sequence[Mapping[str, Any]],
+    steps: Mapping[str, Steps],
+    read: Mapping[str, Part] | Mapping[str, SourceFile],
+    source: CopySource,
+    folder: Path,
+) -> list[BadLine]:
+    """Return rows of the views as lines of source files, in their order.
 
-    def __init__(self, lake: Lake, files: Sequence[SourceFile], folder: Path) -> None:
-        self._lake = lake
-        self._folder = folder
-        self._files = {file.name: file for file in files}
-        self._urls = {_kept(lake.url(file.name)): file.name for file in files}
-        self._parts: dict[str, Sequence[tuple[str, int]]] = {}
-        self._texts: dict[str, dict[int, bytes]] = {}
+    `read` is what the COPY read, by address. The newer view does not hold the refused value; for
+    the lines that are shown it is read from the file, at the column's `steps`.
+    """
+    by_address = {_kept(url): where for url, where in read.items()}
+    places = []
+    for row in found:
+        line = int(row["line_number"])
+        # Another COPY of the session may have left rows too.
+        if where := by_address.get(row["file_name"]):
+            place = where.origins[line - 1] if isinstance(where, Part) else (where.name, line)
+            places.append((*place, row["column_name"], row["reason"], row["value"]))
+    files = {file.name: file for file in source.files}
 
-    def add_part(self, url: str, origins: Sequence[tuple[str, int]]) -> None:
-        """Note an object on S3 whose lines were combined from files."""
-        self._parts[_kept(url)] = origins
+    @cache
+    def objects(name: str) -> dict[int, bytes]:
+        try:
+            (path,) = source.lake.local_paths([files[name]], folder)
+            return {line: text for _, line, text in Text(name, path, None).objects()}
+        except LakeError:
+            return {}
 
-    def bad_lines(
-        self,
-        found: Sequence[Mapping[str, Any]],
-        steps: Mapping[str, Steps],
-        urls: Sequence[str],
-    ) -> list[BadLine]:
-        """Return rows of the views as lines of source files, in their order.
-
-        The newer view does not hold the refused value; for the lines that are shown it is read
-        from the file, at the column's `steps`.
-        """
-        read = {_kept(url) for url in urls}
-        places = []
-        for row in found:
-            place = self._place(row["file_name"], int(row["line_number"]))
-            # Another COPY of the session may have left rows too.
-            if place is not None and row["file_name"] in read:
-                places.append((*place, row["column_name"], row["reason"], row["value"]))
-        lines = []
-        for number, (file, line, column, reason, value) in enumerate(sorted(places)):
-            shown = value
-            if not value and number < SHOWN_LINES:
-                shown = _value(self._text(file, line), steps.get(column))
-            lines.append(BadLine(file, line, column, reason, shown[:_VALUE_LENGTH]))
-        return lines
-
-    def _place(self, url: str, line: int) -> tuple[str, int] | None:
-        if url in self._parts:
-            return self._parts[url][line - 1]
-        name = self._urls.get(url)
-        return (name, line) if name else None
-
-    def _text(self, name: str, line: int) -> bytes:
-        if name not in self._texts:
-            try:
-                (path,) = self._lake.local_paths([self._files[name]], self._folder)
-                content = decompress(name, path.read_bytes())
-            except (LakeError, OSError, EOFError):
-                content = b""
-            self._texts[name] = dict(split_objects(content))
-        return self._texts[name].get(line, b"")
+    lines = []
+    for number, (file, line, column, reason, value) in enumerate(sorted(places)):
+        shown = value
+        if not value and number < SHOWN_LINES:
+            shown = _value(objects(file).get(line, b""), steps.get(column))
+        lines.append(BadLine(file, line, column, reason, shown[:_VALUE_LENGTH]))
+    return lines
 
 
 def _kept(url: str) -> str:

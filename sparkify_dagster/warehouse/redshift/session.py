@@ -69,7 +69,6 @@ class RedshiftSession(Session):
         self._connection = connection
         self._connect = connect
         self._label = label
-        self._has_ended = False
         self._temporary: dict[str, None] = {}  # tables, as a set that keeps their order
         self._since = connection.server_time()
 
@@ -127,7 +126,7 @@ class RedshiftSession(Session):
             else:
                 self._write()
         self.statements.append(text)
-        return self._send(place, text)
+        return self._connection.send(place, text)
 
     def _is_spared(self, what: str, table: str) -> bool:
         """Tell whether rows are taken out of a table that the run has made and not filled yet."""
@@ -139,17 +138,12 @@ class RedshiftSession(Session):
             self.kept.pop(("empty", table), None)
         return False
 
-    def _send(self, place: str, text: str, values: Sequence[Any] | None = None) -> int:
-        if self._has_ended:
-            raise WarehouseError(f"{place}: the transaction has ended; nothing more is sent in it")
-        return self._connection.send(place, text, values)
-
     def _write(self) -> None:
         """Note that there is something to commit, and by which label its cost is found."""
         if not self.has_written:
             self.has_written = True
             label = f"SET LOCAL query_group TO {literal(self._label)}"
-            self._send(label, label)
+            self._connection.send(label, label)
 
     def drop_temporary_tables(self) -> None:
         """Drop what would be in the way of the next transaction of a kept session."""
@@ -172,22 +166,22 @@ class RedshiftSession(Session):
                 "iam_role": self.settings.role,
                 "region": self.uploads.prefix.region,
             }
-            self._send(f"COPY {table}", render(read_statement("redshift/copy_rows"), places))
+            text = render(read_statement("redshift/copy_rows"), places)
+            self._connection.send(f"COPY {table}", text)
         elif values:
             marks = f"({', '.join('?' * len(columns))})"
             marked = ", ".join([marks] * (len(values) // len(columns)))
             text = f"INSERT INTO {table} ({names}) VALUES {marked}"  # noqa: S608 - own names
-            self._send(f"INSERT INTO {table}", text, values)
+            self._connection.send(f"INSERT INTO {table}", text, values)
 
     def copy(self, step: CopyStep, source: CopySource, max_errors: int) -> CopyResult:
         """Load files into a staging table; with a LoadError, the transaction has ended."""
         with scratch_folder() as folder:
-            return Copier(self, step, source, max_errors, folder).copy(source.files)
+            return Copier(self, step, source, max_errors, folder).copy()
 
     def end(self) -> None:
         """Roll back; the session sends nothing more after that."""
-        self._connection.rollback()
-        self._has_ended = True
+        self._connection.end()
 
     def load_errors(self, query_id: int | None) -> list[dict[str, Any]]:
         """Return what a COPY refused, from the system views; where they do not know it by its id,
