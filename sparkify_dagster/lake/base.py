@@ -69,7 +69,11 @@ class Page:
 
 
 class Lake(ABC):
-    """Where the source files are: log_data/, song_data/ and log_json_path.json below one place."""
+    """Where the source files are: log_data/, song_data/ and log_json_path.json below one place.
+
+    Whatever cannot be listed or read, is not there, is malformed, or has gone or changed since it
+    was listed is a LakeError.
+    """
 
     root: str  # for people and error messages
     address: str  # the same for the same lake, however it was named
@@ -90,18 +94,10 @@ class Lake(ABC):
 
     @abstractmethod
     def refuse_missing(self) -> None:
-        """Make sure, where that is cheap, that there is something to list.
-
-        Raises:
-            LakeError: the lake has not the folders of one.
-        """
+        """Make sure, where that is cheap, that there is something to list."""
 
     def list_events(self) -> list[SourceFile]:
-        """Return all event files, by name.
-
-        Raises:
-            LakeError: the lake cannot be listed, or holds no event file at all.
-        """
+        """Return all event files, by name; it is an error if there is none."""
         return by_name(self._each(LOG_PREFIX, lambda name: event_day(name) is not None))
 
     def list_songs(self) -> list[SourceFile]:
@@ -111,8 +107,7 @@ class Lake(ABC):
     def each_song(self) -> Iterator[SourceFile]:
         """Yield all song files, in any order: a million need not be held at once.
 
-        Raises:
-            LakeError: the lake cannot be listed, or holds no song file at all.
+        It is an error if there is none.
         """
         return self._each(SONG_PREFIX, is_song_file)
 
@@ -121,20 +116,13 @@ class Lake(ABC):
 
         For listings too long to be made at once; "" begins one. The cost is that of `limit` names,
         whatever the lake holds.
-
-        Raises:
-            LakeError: the lake cannot be listed.
         """
         found = list(islice(self._below(SONG_PREFIX, after), limit))
         files = [self._as_listed(name, told) for name, told in found if is_song_file(name)]
         return Page(list(filter(None, files)), found[-1][0] if len(found) == limit else None)
 
     def read_jsonpaths(self) -> list[str]:
-        """Return the JSONPaths of the event files, in order.
-
-        Raises:
-            LakeError: the file is missing or is not a JSONPaths file.
-        """
+        """Return the JSONPaths of the event files, in order."""
         from sparkify_dagster.lake.jsonpaths import parse_jsonpaths
 
         return parse_jsonpaths(self.url(JSONPATHS_NAME), self._read(JSONPATHS_NAME))
@@ -147,11 +135,7 @@ class Lake(ABC):
     def read_many(
         self, files: Sequence[SourceFile], take: Callable[[SourceFile, bytes], None]
     ) -> None:
-        """Read small files, several at a time; hand each to `take`, one call at a time.
-
-        Raises:
-            LakeError: a file cannot be read or has gone since it was listed.
-        """
+        """Read small files, several at a time; hand each to `take`, one call at a time."""
 
     @abstractmethod
     def local_paths(self, files: Iterable[SourceFile], folder: Path) -> list[Path]:
@@ -159,19 +143,10 @@ class Lake(ABC):
 
     @abstractmethod
     def refuse_changed(self, files: Iterable[SourceFile]) -> None:
-        """Make sure that what was read under `local_paths` is what was listed.
-
-        Raises:
-            LakeError: a file was written, exchanged or removed meanwhile.
-        """
+        """Make sure that what was read under `local_paths` is what was listed."""
 
     def fingerprint(self, file: SourceFile) -> SourceFile:
-        """Return the file with what reading it tells: hash and line count, where that is cheap.
-
-        Raises:
-            LakeError: it cannot be read or has changed since it was listed, or its compressed data
-                is damaged.
-        """
+        """Return the file with what reading it tells: hash and line count, where that is cheap."""
         return file
 
     @abstractmethod
@@ -180,11 +155,7 @@ class Lake(ABC):
 
     @abstractmethod
     def _as_listed(self, name: str, told: Any) -> SourceFile | None:
-        """Return what the listing tells of a file, or None where it has gone in the meantime.
-
-        Raises:
-            LakeError: it cannot be taken for a source file.
-        """
+        """Return what the listing tells of a file, or None where it has gone in the meantime."""
 
     @abstractmethod
     def _read(self, name: str) -> bytes:

@@ -38,11 +38,9 @@ class Origins(Sequence[Origin]):
         self._count += len(lines)
 
     def __len__(self) -> int:
-        """Return the number of lines."""
         return self._count
 
     def __iter__(self) -> Iterator[Origin]:
-        """Yield the origin of each line."""
         return ((name, line) for name, lines in self._runs for line in lines)
 
     def __getitem__(self, at: int) -> Origin:  # type: ignore[override]
@@ -125,9 +123,6 @@ def combine(
 
     `shapes` takes in which keys the objects have, and puts numbers in quotes; `done` is handed each
     part that is complete.
-
-    Raises:
-        LakeError: a file cannot be read, or its compressed data is damaged.
     """
     files_read: list[SourceFile] = []
     writer = _Writer(folder, part_bytes, done)

@@ -1,4 +1,7 @@
-"""Splitting a file into its JSON objects, whatever the line breaks between them."""
+"""Splitting a file into its JSON objects, whatever the line breaks between them.
+
+Compressed data that is damaged or cut off is a DamagedFileError.
+"""
 
 import gzip
 import json
@@ -21,11 +24,7 @@ _DECODER = json.JSONDecoder()
 
 
 def decompress(name: str, content: bytes) -> bytes:
-    """Return the content of a file, unpacked where its name ends in .gz, without a byte order mark.
-
-    Raises:
-        LakeError: the compressed data is damaged or cut off.
-    """
+    """Return the content of a file, unpacked if it is a .gz, without a byte order mark."""
     if name.endswith(".gz"):
         with unpacking(name):
             content = gzip.decompress(content)
@@ -70,20 +69,12 @@ def split_objects(content: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def read_objects(name: str, stored: BufferedIOBase) -> Iterator[tuple[int, bytes]]:
-    """Yield the objects of an open file as `split_objects` does, holding no more than a part of it.
-
-    Raises:
-        LakeError: the compressed data is damaged or cut off.
-    """
+    """Yield the objects of an open file as `split_objects` does, holding a part of it at most."""
     return _split(read_lines(name, stored))
 
 
 def read_lines(name: str, stored: BufferedIOBase) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines of an open file that are not blank, with their numbers.
-
-    Raises:
-        LakeError: the compressed data is damaged or cut off.
-    """
+    """Yield the lines of an open file that are not blank, with their numbers."""
     stream = gzip.GzipFile(fileobj=stored) if name.endswith(".gz") else stored
     with unpacking(name):
         yield from _filled_lines(chunks(stream))
@@ -109,15 +100,9 @@ def count_filled_lines(content: Iterable[bytes]) -> int:
 
 def split_line(line: int, text: bytes) -> list[tuple[int, bytes]] | None:
     """Return the objects of a line as `split_objects` does; None where the last may go on."""
-    goes_on = False
-
-    def following() -> Iterator[tuple[int, bytes]]:
-        nonlocal goes_on
-        goes_on = True
-        yield from ()
-
-    found = list(_objects_from(line, text, following()))
-    return None if goes_on else found
+    following = iter([(line + 1, b"")])
+    found = list(_objects_from(line, text, following))
+    return found if next(following, None) else None
 
 
 def _split(lines: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:

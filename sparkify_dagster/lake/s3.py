@@ -20,11 +20,7 @@ class S3Lake(Lake):
     """A lake at a prefix of a bucket: ETags tell changes, hashes would cost a whole read."""
 
     def __init__(self, location: str) -> None:
-        """Take the address of a lake; nothing is connected to yet.
-
-        Raises:
-            LakeError: it is not of the form s3://bucket/prefix.
-        """
+        """Take the address of a lake; nothing is connected to yet."""
         super().__init__()
         self.objects = S3Prefix(location, "SPARKIFY_LAKE")
         self.root = self.address = self.objects.root

@@ -1,6 +1,5 @@
 """What went wrong at S3, in one line with its remedy; s3_errors.yaml has the meanings."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,20 +15,20 @@ _MEANINGS = yaml.load(
 )
 
 
-@dataclass(frozen=True)
-class Request:
-    """What was asked of S3."""
+def explain(
+    error: BotoCoreError | ClientError,
+    right: str,
+    bucket: str,
+    key: str,
+    variable: str,
+    endpoint: str,
+    was_listed: bool,
+) -> LakeError:
+    """Return what to tell people about a fault, and whether it passes; no secret is in it.
 
-    right: str  # that it takes, as IAM names it
-    bucket: str
-    key: str
-    variable: str  # the setting that names the bucket
-    endpoint: str
-    was_listed: bool = False  # the object was there when the lake was listed
-
-
-def explain(error: BotoCoreError | ClientError, request: Request) -> LakeError:
-    """Return what to tell people about a fault, and whether it passes; no secret is in it."""
+    `right` is what the request takes, as IAM names it; `variable` is the setting that names the
+    bucket; `was_listed` is an object that was there when the lake was listed.
+    """
     # Other exceptions may have one as well: of HTTP, or None.
     response = error.response if isinstance(error, ClientError) else {}
     metadata = response.get("ResponseMetadata", {})
@@ -42,20 +41,20 @@ def explain(error: BotoCoreError | ClientError, request: Request) -> LakeError:
         if names & set(meaning["codes"].split()) or min(status, 500) == meaning.get("status")
     )
     meaning = next(fitting, _MEANINGS[-1])
-    text = meaning.get("means_listed") if request.was_listed else None
+    text = meaning.get("means_listed") if was_listed else None
     said = str(text or meaning["means"]).format(
         code=code,
         status=status,
         message=" ".join(str(response.get("Error", {}).get("Message", "") or error).split()),
         region=headers.get("x-amz-bucket-region") or "its region",
-        right=request.right,
-        bucket=request.bucket,
-        variable=request.variable,
-        endpoint=_without_user(request.endpoint),
-        resource=request.bucket if request.right == LIST else f"{request.bucket}/{request.key}",
-        decrypt=" (and kms:Decrypt where a KMS key encrypts it)" if request.right == READ else "",
+        right=right,
+        bucket=bucket,
+        variable=variable,
+        endpoint=_without_user(endpoint),
+        resource=bucket if right == LIST else f"{bucket}/{key}",
+        decrypt=" (and kms:Decrypt where a KMS key encrypts it)" if right == READ else "",
     )
-    explained = LakeError(f"s3://{request.bucket}/{request.key}: {said}")
+    explained = LakeError(f"s3://{bucket}/{key}: {said}")
     explained.transient = bool(meaning.get("transient"))
     return explained
 

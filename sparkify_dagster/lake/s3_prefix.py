@@ -27,14 +27,7 @@ from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from sparkify_dagster.lake.base import LakeError
-from sparkify_dagster.lake.s3_errors import (
-    DELETE,
-    LIST,
-    READ,
-    WRITE,
-    Request,
-    explain,
-)
+from sparkify_dagster.lake.s3_errors import DELETE, LIST, READ, WRITE, explain
 
 if TYPE_CHECKING:
     from obstore import GetOptions, GetResult
@@ -57,15 +50,12 @@ class S3Prefix:
     """The objects of a bucket whose keys begin with a prefix; their names are what follows it.
 
     Nothing is connected to before the first request. Faults that pass (throttling, dropped
-    connections, timeouts) are tried again with growing pauses before they are errors.
+    connections, timeouts) are tried again with growing pauses before they are errors. Every error
+    is a LakeError, a place on the disk that is full included.
     """
 
     def __init__(self, location: str, variable: str) -> None:
-        """Take `s3://bucket/prefix` apart; `variable` is the setting it is from.
-
-        Raises:
-            LakeError: it is of another form.
-        """
+        """Take `s3://bucket/prefix` apart; `variable` is the setting it is from."""
         match = _LOCATION.fullmatch(location)
         if match is None:
             raise LakeError(f"{variable}={location!r}: s3://bucket/prefix expected")
@@ -82,11 +72,7 @@ class S3Prefix:
 
     @cached_property
     def region(self) -> str:
-        """Return the region of the bucket, as COPY's REGION names it.
-
-        Raises:
-            LakeError: the endpoint cannot be reached or there are no credentials.
-        """
+        """Return the region of the bucket, as COPY's REGION names it."""
         with self._explained(LIST, ""):
             try:
                 answer = self._client.head_bucket(Bucket=self.bucket)
@@ -101,9 +87,6 @@ class S3Prefix:
 
         In the order of their names as UTF-8, those behind `after`; a request is made when its
         thousand names are asked for.
-
-        Raises:
-            LakeError: the bucket cannot be listed.
         """
         with self._explained(LIST, below):
             pages = self._client.get_paginator("list_objects_v2").paginate(
@@ -117,22 +100,14 @@ class S3Prefix:
                     yield name, found["Size"], found["ETag"].strip('"')
 
     def get(self, name: str, etag: str = "") -> bytes:
-        """Return the content of an object; with an ETag, only if it still is that one.
-
-        Raises:
-            LakeError: it cannot be read, is missing, or has changed.
-        """
+        """Return the content of an object; with an ETag, only if it still is that one."""
         with contextlib.suppress(*_FAST_FAULTS):
             return bytes(self._open_fast(name, etag).bytes())
         with self._explained(READ, name, bool(etag)):
             return bytes(self._open(name, etag).read())
 
     def download(self, name: str, etag: str, path: Path) -> None:
-        """Write the content of an object to a local file, a piece at a time.
-
-        Raises:
-            LakeError: it cannot be read, is missing, or has changed; or the disk is full.
-        """
+        """Write the content of an object to a local file, a piece at a time."""
         with contextlib.suppress(*_FAST_FAULTS), path.open("wb") as output:
             for chunk in self._open_fast(name, etag).stream(min_chunk_size=_CHUNK):
                 output.write(chunk)
@@ -147,21 +122,13 @@ class S3Prefix:
             ) from error
 
     def put(self, name: str, content: bytes) -> str:
-        """Write an object; return its address.
-
-        Raises:
-            LakeError: it cannot be written.
-        """
+        """Write an object; return its address."""
         with self._explained(WRITE, name):
             self._client.put_object(Bucket=self.bucket, Key=self._prefix + name, Body=content)
         return self.url(name)
 
     def delete(self, names: Sequence[str]) -> None:
-        """Remove objects; those that are not there are no error.
-
-        Raises:
-            LakeError: one cannot be removed.
-        """
+        """Remove objects; those that are not there are no error."""
         for start in range(0, len(names), _DELETE_BATCH):
             batch = names[start : start + _DELETE_BATCH]
             objects = [{"Key": self._prefix + name} for name in batch]
@@ -264,8 +231,8 @@ class S3Prefix:
             client = self.__dict__.get("_first_client")
             endpoint = client.meta.endpoint_url if client else ""
             key = self._prefix + name
-            request = Request(right, self.bucket, key, self._variable, endpoint, was_listed)
-            raise explain(error, request) from error
+            place = right, self.bucket, key, self._variable, endpoint, was_listed
+            raise explain(error, *place) from error
 
 
 def _region(session: Any) -> str:

@@ -1,7 +1,7 @@
 """What a COPY finds in its files: rows, bad lines, keys that are new or have gone."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
 
@@ -20,16 +20,19 @@ class Found:
         self.unknown_keys: set[str] = set()
         self.objects: dict[str, int] = {}  # in files that do not hold an object a line
         self.totals: Counter[str] = Counter()  # objects of each file that may hold several
+        self.malformed: Counter[str] = Counter()  # of these, whose keys cannot be told
         self.last_lines: dict[str, int] = {}  # of files that may lack a key
-        self._plan = plan
+        self.plan = plan
         self._limit = max(1, plan.statement.max_errors)
         self._bad_lines: dict[str, list[BadLine]] = defaultdict(list)
         self._bad_counts: Counter[str] = Counter()
-        self._malformed: Counter[str] = Counter()
         self._lacking: Counter[tuple[str, str]] = Counter()
         self._in_parts = source.parts is not None
-        if source.parts is not None:
-            self._take_origins(origin for part in source.parts for origin in part.origins)
+        origins = (origin for part in source.parts or () for origin in part.origins)
+        for name, found in groupby(origins, itemgetter(0)):
+            lines = [line for _, line in found]
+            if len(lines) > 1:
+                self.totals[name], self.last_lines[name] = len(lines), max(lines)
 
     def add_bad_line(self, lines: Sequence[BadLine]) -> None:
         """Take in what is wrong with one line."""
@@ -39,22 +42,14 @@ class Found:
         if self._bad_counts[name] <= self._limit + SHOWN_LINES:
             self._bad_lines[name].extend(lines)
 
-    def add_malformed(self, name: str, count: int) -> None:
-        """Take in objects whose keys cannot be told."""
-        self._malformed[name] += count
-
     def add_lacking(self, name: str, key: str, count: int) -> None:
         """Take in objects that lack a key of the table."""
         if not self._in_parts or name in self.totals:
             self._lacking[name, key] += count
 
     def take_end(self, text: Text) -> None:
-        """Take in that a file was read: the error of a key that is in none names its last line.
-
-        Raises:
-            LakeError: it cannot be read.
-        """
-        if any(self._is_in_none(text.name, column.key) for column in self._plan.columns):
+        """Take in that a file was read: the error of a key that is in none names its last line."""
+        if any(self._is_in_none(text.name, column.key) for column in self.plan.columns):
             self.last_lines[text.name] = max(line for _, line, _ in text.objects())
 
     def result(self) -> CopyResult:
@@ -68,10 +63,10 @@ class Found:
         if refused:
             lines = [line for name in refused for line in self._bad_lines[name]]
             count = sum(self._bad_counts[name] for name in refused)
-            raise LoadError(self._plan.table, lines, count)
-        vanished = [bad for column in self._plan.columns for bad in self._vanished(column)]
+            raise LoadError(self.plan.step.table, lines, count)
+        vanished = [bad for column in self.plan.columns for bad in self._vanished(column)]
         if vanished:
-            raise LoadError(self._plan.table, vanished)
+            raise LoadError(self.plan.step.table, vanished)
         rejected = [line for lines in self._bad_lines.values() for line in lines]
         return CopyResult(self.rows, rejected, self.unknown_keys, self.objects)
 
@@ -89,10 +84,4 @@ class Found:
 
     def _is_in_none(self, name: str, key: str) -> bool:
         lacking, total = self._lacking[name, key], self.totals[name]
-        return 0 < lacking == total - self._malformed[name] and total > 1
-
-    def _take_origins(self, origins: Iterable[tuple[str, int]]) -> None:
-        for name, found in groupby(origins, itemgetter(0)):
-            lines = [line for _, line in found]
-            if len(lines) > 1:
-                self.totals[name], self.last_lines[name] = len(lines), max(lines)
+        return 0 < lacking == total - self.malformed[name] and total > 1

@@ -57,9 +57,7 @@ class CopiedColumn:
 class Plan:
     """What the statements ask for."""
 
-    table: str
-    landing: str
-    insert: str  # the statement that takes the rows on from there
+    step: CopyStep
     columns: list[CopiedColumn]  # with source_file where it is put into the objects
     statement: CopyStatement
     stamps_file: bool  # source_file is not in the objects: the reader adds it
@@ -72,7 +70,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class Text:
-    """A file or part, and where it can be read on this machine."""
+    """A file or part, and where it can be read on this machine.
+
+    If not, or if its compressed data is damaged, that is a LakeError.
+    """
 
     name: str
     path: Path
@@ -80,11 +81,7 @@ class Text:
     origins: Sequence[tuple[str, int]] | None = None  # of a part's lines: file, line in it
 
     def objects(self) -> Iterator[tuple[str, int, bytes]]:
-        """Yield each object with the file and line it is from.
-
-        Raises:
-            LakeError: it cannot be read, or its compressed data is damaged.
-        """
+        """Yield each object with the file and line it is from."""
         with self.open() as stream:
             if self.origins is None:
                 for line, text in read_objects(self.name, stream):
@@ -97,9 +94,6 @@ class Text:
         """Return the objects of some lines, as `objects` does.
 
         None where a line is not there, or its last object may go on in the next.
-
-        Raises:
-            LakeError: it cannot be read, or its compressed data is damaged.
         """
         found, seen = [], set()
         with self.open() as stream:
@@ -116,11 +110,7 @@ class Text:
         return found if seen == wanted else None
 
     def open(self) -> BufferedReader:
-        """Open it as it is stored.
-
-        Raises:
-            LakeError: it cannot be read.
-        """
+        """Open it as it is stored."""
         try:
             return self.path.open("rb")
         except OSError as error:
@@ -157,14 +147,7 @@ def plan_copy(step: CopyStep, source: CopySource, max_errors: int) -> Plan:
             )
         steps[: len(paths)] = [tuple(path_steps(statement.json_source, path)) for path in paths]
     columns = [_column(types[name], at, statement) for name, at in zip(names, steps, strict=True)]
-    return Plan(
-        table=step.table,
-        landing=statement.target,
-        insert=step.insert,
-        columns=columns,
-        statement=statement,
-        stamps_file=stamps_file,
-    )
+    return Plan(step, columns, statement, stamps_file)
 
 
 def _column(

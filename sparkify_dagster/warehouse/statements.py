@@ -3,7 +3,8 @@
 `sql/` is written once, in Redshift's dialect. A file holds what belongs together, in sections
 headed `-- name: load` (aiosql's heading), whose statements end with `;`. A statement's name is its
 file and section, as `star/songplays/load`. `:name` is what a run fills in; `:name(column)` is a
-fragment of `sql/fragments.sql`, put in when the file is read.
+fragment of `sql/fragments.sql`, put in when the file is read. A section that does not exist is a
+KeyError, as is a place without a value.
 """
 
 import datetime as dt
@@ -42,21 +43,13 @@ class Keyword(str):
 
 
 def read_statements(name: str) -> tuple[str, ...]:
-    """Return the statements of a section, in order, each with its comments and without its `;`.
-
-    Raises:
-        KeyError: there is no such section.
-    """
+    """Return the statements of a section, in order, each with its comments and without its `;`."""
     file, _, section = name.rpartition("/")
     return _sections(file)[section]
 
 
 def read_statement(name: str) -> str:
-    """Return the only statement of a section.
-
-    Raises:
-        ValueError: it has several.
-    """
+    """Return the only statement of a section; several are a ValueError."""
     (statement,) = read_statements(name)
     return statement
 
@@ -80,11 +73,7 @@ def statement_names() -> list[str]:
 
 
 def render(text: str, parameters: dict[str, Any]) -> str:
-    """Fill in the `:name` places of a statement as literals of Redshift's dialect.
-
-    Raises:
-        KeyError: a name has no value.
-    """
+    """Fill in the `:name` places of a statement as literals of Redshift's dialect."""
     return _PLACEHOLDER.sub(lambda match: literal(parameters[match[1]]), text)
 
 

@@ -24,17 +24,11 @@ _BATCH_BYTES = 256 * 1024 * 1024
 def copy(
     session: Session, step: CopyStep, source: CopySource, max_errors: int, folder: Path
 ) -> CopyResult:
-    """Load files into a staging table.
-
-    Raises:
-        LoadError: a file has more bad lines than MAXERROR allows, or lacks a key in all of them.
-        LakeError: a file cannot be read, or its compressed data is damaged.
-    """
-    plan = plan_copy(step, source, max_errors)
-    found = Found(plan, source)
+    """Load files into a staging table."""
+    found = Found(plan_copy(step, source, max_errors), source)
     for texts in batches(source, folder):
-        for text, objects in load_lines(session, plan, texts, folder, found):
-            load_objects(session, plan, text, objects, folder, found)
+        for text, objects in load_lines(session, found, texts, folder):
+            load_objects(session, found, text, objects, folder)
         for text in texts:
             found.take_end(text)
     return found.result()

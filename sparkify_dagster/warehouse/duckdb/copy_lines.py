@@ -18,7 +18,7 @@ from sparkify_dagster.lake.objects import chunks, count_filled_lines, squeeze, u
 from sparkify_dagster.warehouse.base import Session
 from sparkify_dagster.warehouse.copy_found import Found
 from sparkify_dagster.warehouse.copy_rules import Plan, Text
-from sparkify_dagster.warehouse.duckdb.copy_sql import RULES, filled, stamped, take_keys
+from sparkify_dagster.warehouse.duckdb.copy_sql import RULES, filled, take_keys, take_rows
 from sparkify_dagster.warehouse.duckdb.dialect import literal
 from sparkify_dagster.warehouse.statements import Keyword
 
@@ -34,30 +34,27 @@ Waiting = tuple[Text, Iterable[tuple[str, int, bytes]]]
 
 
 def load_lines(
-    session: Session, plan: Plan, texts: Sequence[Text], folder: Path, found: Found
+    session: Session, found: Found, texts: Sequence[Text], folder: Path
 ) -> list[Waiting]:
-    """Load the lines that are plainly right; return what has the others.
-
-    Raises:
-        LakeError: a file cannot be read.
-    """
-    unpacked = [_unpacked(text, folder) for text in texts if _is_for_duckdb(plan, text)]
+    """Load the lines that are plainly right; return what has the others."""
+    unpacked = [_unpacked(text, folder) for text in texts if _is_for_duckdb(found.plan, text)]
     plain = [text for text in unpacked if text]
     if not plain:
         return [(text, text.objects()) for text in texts]
     shapes = _shapes(plain)
-    session.run(_landed(plan, plain, shapes))
-    odd = _odd_objects(session, texts, plain, found)
+    session.run(_landed(found.plan, plain, shapes))
+    odd = _odd_objects(session, found, texts, plain)
     right = list(odd)
     if right:
-        _take_keys(session, plan, plain, right, shapes, found)
-        session.run(
-            f"CREATE TEMP VIEW {plan.landing} AS "
-            f"SELECT {stamped(plan, [text.name for text in plain])} FROM landed "
-            f"WHERE fine AND {_chosen(right)}"
-        )
-        found.rows += session.execute(plan.insert)
-        session.run(f"DROP VIEW {plan.landing}")
+        names = [text.name for text in plain]
+        rows = f"landed WHERE fine AND {_chosen(right)}"
+        name = f"{literal(names)}[file + 1]"
+        if plain[0].origins is not None:
+            # Of a part's files, those of one object cannot lack a key in all of several.
+            several = f"SELECT unnest(CAST({literal([*found.totals])} AS VARCHAR[]))"
+            name = f"CASE WHEN source_file IN ({several}) THEN source_file END"
+        take_keys(session, found, f"SELECT {name} AS name, shape, keys FROM {rows}", shapes)
+        take_rows(session, found, names, rows)
     session.run("DROP TABLE landed")
     shutil.rmtree(folder / "unpacked", ignore_errors=True)
     waiting = {plain[file].name: objects for file, objects in odd.items()}
@@ -112,7 +109,7 @@ def _keys_in_order(line: bytes) -> tuple[str, ...]:
 
 
 def _odd_objects(
-    session: Session, texts: Sequence[Text], plain: Sequence[Text], found: Found
+    session: Session, found: Found, texts: Sequence[Text], plain: Sequence[Text]
 ) -> dict[int, list[tuple[str, int, bytes]]]:
     """Return the numbers of the files whose lines are all there, with the objects of odd lines.
 
@@ -147,27 +144,6 @@ def _odd_objects(
         if text.origins is None:
             found.totals[text.name] = fine
     return objects
-
-
-def _take_keys(
-    session: Session,
-    plan: Plan,
-    texts: Sequence[Text],
-    right: Sequence[int],
-    shapes: Sequence[Sequence[str]],
-    found: Found,
-) -> None:
-    """Take in which keys are new, and which are missing in how many objects of which file."""
-    of_file = texts[0].origins is None
-    # Of a part's files, those of one object cannot lack a key in all of several.
-    several = f"source_file IN (SELECT unnest(CAST({literal([*found.totals])} AS VARCHAR[])))"
-    name = (
-        f"{literal([text.name for text in texts])}[file + 1]"
-        if of_file
-        else f"CASE WHEN {several} THEN source_file END"
-    )
-    kinds = f"SELECT {name} AS name, shape, keys FROM landed WHERE fine AND {_chosen(right)}"
-    take_keys(session, plan, kinds, shapes, found)
 
 
 def _chosen(files: Sequence[int]) -> str:

@@ -11,7 +11,7 @@ from sparkify_dagster.lake.combine import without_prefix
 from sparkify_dagster.warehouse.base import BadLine, Session
 from sparkify_dagster.warehouse.copy_found import Found
 from sparkify_dagster.warehouse.copy_rules import OBJECT_BYTES, CopiedColumn, Plan, Text
-from sparkify_dagster.warehouse.duckdb.copy_sql import RULES, filled, stamped, take_keys
+from sparkify_dagster.warehouse.duckdb.copy_sql import RULES, filled, take_keys, take_rows
 from sparkify_dagster.warehouse.duckdb.dialect import literal
 from sparkify_dagster.warehouse.statements import Keyword
 
@@ -23,17 +23,12 @@ _SHOWN_CHARACTERS = 100
 
 def load_objects(
     session: Session,
-    plan: Plan,
+    found: Found,
     text: Text,
     objects: Iterable[tuple[str, int, bytes]],
     folder: Path,
-    found: Found,
 ) -> None:
-    """Load objects of a file, its last to be loaded, with a look at each.
-
-    Raises:
-        LakeError: it cannot be read, or its compressed data is damaged.
-    """
+    """Load objects of a file, its last to be loaded, with a look at each."""
     ((limit,),) = session.run("SELECT current_setting('memory_limit')")
     for looked_at in batches(objects, _spooled_size, _CHUNK_BYTES):
         # One object of 4 MB takes more than a load may have elsewhere. Of other chunks, what DuckDB
@@ -42,15 +37,16 @@ def load_objects(
         if is_large:
             session.run("RESET memory_limit")
         files = _spool(looked_at, folder / "spool.csv")
-        _check(session, plan, folder / "spool.csv")
-        _take_bad_lines(session, plan, files, found)
-        _take_keys(session, plan, text, files, found)
-        session.run(
-            f"CREATE TEMP VIEW {plan.landing} AS SELECT {stamped(plan, files)} FROM checked "
-            "WHERE malformed IS NULL AND len(faults) = 0"
-        )
-        found.rows += session.execute(plan.insert)
-        session.run(f"DROP VIEW {plan.landing}")
+        _check(session, found.plan, folder / "spool.csv")
+        _take_bad_lines(session, found, files)
+        kinds = f"SELECT {literal(files)}[file + 1] AS name, NULL AS shape, keys FROM checked"
+        take_keys(session, found, kinds)
+        rows = session.run("SELECT file, count(*), count(malformed) FROM checked GROUP BY file")
+        for file, count, malformed in rows:
+            found.malformed[files[file]] += malformed
+            if text.origins is None:
+                found.totals[files[file]] += count
+        take_rows(session, found, files, "checked WHERE malformed IS NULL AND len(faults) = 0")
         session.run("DROP TABLE checked")
         if is_large:
             session.run(f"SET memory_limit = {literal(limit)}")
@@ -149,26 +145,20 @@ def _shown(text: bytes) -> bytes:
     return "".join(letter if letter.isprintable() else " " for letter in shown).encode()
 
 
-def _take_bad_lines(session: Session, plan: Plan, files: Sequence[str], found: Found) -> None:
-    steps = {column.name: column.steps for column in plan.columns}
+def _take_bad_lines(session: Session, found: Found, files: Sequence[str]) -> None:
+    steps = {column.name: column.steps for column in found.plan.columns}
     rows = session.run(
         "SELECT file, line, malformed, bad, faults FROM checked "
         "WHERE malformed IS NOT NULL OR len(faults) > 0 ORDER BY file, line"
     )
     for file, line, malformed, bad, faults in rows:
-        name = files[file]
-        lines = [
-            BadLine(
-                name,
-                line,
-                column := fault["column_name"],
-                fault["reason"],
-                _as_written(bad, steps.get(column, ()), fault["value"] or ""),
-            )
-            for fault in faults or ()
-        ]
+        lines = []
         if malformed is not None:
-            lines.insert(0, BadLine(name, line, "", malformed, bad[:_SHOWN_CHARACTERS]))
+            lines.append(BadLine(files[file], line, "", malformed, bad[:_SHOWN_CHARACTERS]))
+        for fault in faults or ():
+            column = fault["column_name"]
+            value = _as_written(bad, steps.get(column, ()), fault["value"] or "")
+            lines.append(BadLine(files[file], line, column, fault["reason"], value))
         found.add_bad_line(lines)
 
 
@@ -181,16 +171,3 @@ def _as_written(text: str, steps: Sequence[str | int], value: str) -> str:
     except (KeyError, IndexError, TypeError):
         return value
     return written[:_SHOWN_CHARACTERS] if isinstance(written, str) else value
-
-
-def _take_keys(
-    session: Session, plan: Plan, text: Text, files: Sequence[str], found: Found
-) -> None:
-    kinds = f"SELECT {literal(files)}[file + 1] AS name, NULL AS shape, keys FROM checked"
-    take_keys(session, plan, kinds, [], found)
-    rows = session.run("SELECT file, count(*), count(malformed) FROM checked GROUP BY file")
-    for file, count, malformed in rows:
-        name = files[file]
-        found.add_malformed(name, malformed)
-        if text.origins is None:
-            found.totals[name] += count

@@ -8,7 +8,7 @@ import yaml
 
 from sparkify_dagster.warehouse.base import Session
 from sparkify_dagster.warehouse.copy_found import Found
-from sparkify_dagster.warehouse.copy_rules import OBJECT_BYTES, Plan
+from sparkify_dagster.warehouse.copy_rules import OBJECT_BYTES
 from sparkify_dagster.warehouse.duckdb.dialect import fill_in, literal
 from sparkify_dagster.warehouse.statements import Keyword
 
@@ -30,15 +30,20 @@ def filled(text: str, /, **places: Any) -> Keyword:
     return Keyword(fill_in(text, _EVERYWHERE | places))
 
 
-def stamped(plan: Plan, files: Sequence[str]) -> str:
-    """Return the columns of the landing table, of rows that have the number of their file."""
-    columns = ", ".join(f'"{column.name}"' for column in plan.columns)
-    stamp = f", {literal(list(files))}[file + 1] AS source_file"
-    return columns + stamp * plan.stamps_file
+def take_rows(session: Session, found: Found, files: Sequence[str], rows: str) -> None:
+    """Take rows on into the staging table: of a table and a test, with the number of their file."""
+    plan = found.plan
+    columns = [f'"{column.name}"' for column in plan.columns]
+    columns += [f"{literal(list(files))}[file + 1] AS source_file"] * plan.stamps_file
+    session.run(
+        f"CREATE TEMP VIEW {plan.statement.target} AS SELECT {', '.join(columns)} FROM {rows}"
+    )
+    found.rows += session.execute(plan.step.insert)
+    session.run(f"DROP VIEW {plan.statement.target}")
 
 
 def take_keys(
-    session: Session, plan: Plan, objects: str, shapes: Sequence[Sequence[str]], found: Found
+    session: Session, found: Found, objects: str, shapes: Sequence[Sequence[str]] = ()
 ) -> None:
     """Take in which keys are new, and which are missing in how many objects of which file.
 
@@ -46,9 +51,10 @@ def take_keys(
     keys where it is of none; an object whose keys cannot be told has neither.
     """
     of_shape = Keyword(f"{literal(list(shapes))}[shape + 1]" if shapes else "NULL")
-    places = {"known": plan.known_keys, "of_shape": of_shape, "objects": Keyword(objects)}
+    known = found.plan.known_keys
+    places = {"known": known, "of_shape": of_shape, "objects": Keyword(objects)}
     for name, key, count in session.run(filled(RULES["keys"], **places)):
-        if key in plan.known_keys:
+        if key in known:
             found.add_lacking(name, key, int(count))
         else:
             found.unknown_keys.add(key)

@@ -65,11 +65,7 @@ def translate(text: str) -> str:
 
 
 def fill_in(text: str, parameters: dict[str, Any]) -> str:
-    """Fill in the `$name` places of a translated statement as literals of DuckDB's dialect.
-
-    Raises:
-        KeyError: a name has no value.
-    """
+    """Fill in the `$name` places of a translated statement as literals of DuckDB's dialect."""
     return _PLACE.sub(lambda match: literal(parameters[match[1]]), text)
 
 

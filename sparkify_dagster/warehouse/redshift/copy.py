@@ -68,13 +68,7 @@ class Copier:
         self._found = Found(self._plan, replace(source, parts=[]) if source.are_small else source)
 
     def copy(self) -> CopyResult:
-        """Load the files; those larger than a part as they lie in the lake.
-
-        Raises:
-            LoadError: a file has more bad lines than MAXERROR allows, or lacks a key in all of
-                them.
-            WarehouseError: fewer or more objects were loaded than the files hold.
-        """
+        """Load the files; those larger than a part as they lie in the lake."""
         files = self._source.files
         most = self._session.settings.part_mb << 20
         # COPY counts an empty file as no file at all.
@@ -133,7 +127,7 @@ class Copier:
         found.unknown_keys = shapes.keys - set(known)
         for name, file in shapes.files.items():
             found.totals[name], found.last_lines[name] = file.objects, file.last_line
-            found.add_malformed(name, file.malformed)
+            found.malformed[name] = file.malformed
             for key in known:
                 found.add_lacking(name, key, file.objects - file.malformed - file.keys[key])
 

@@ -115,8 +115,7 @@ class RedshiftWarehouse(Warehouse):
             return {}
         costs: dict[str, dict[str, float | int]] = {}
         try:
-            with self._connected("costs", run_id) as connection:
-                connection.set_autocommit(True)
+            with self._connected("costs", run_id, in_transaction=False) as connection:
                 since = self._since or connection.server_time()
                 for row in connection.query("redshift/costs", run_id=run_id, since=since):
                     label = row.pop("query_label").removeprefix(f"{run_id}/")
@@ -128,7 +127,7 @@ class RedshiftWarehouse(Warehouse):
 
     def environments(self) -> list[str]:
         """Return the names of the environments, told by a table that production has not."""
-        with self._connected("environments", "") as connection:
+        with self._connected("environments", "", in_transaction=False) as connection:
             return [row["name"] for row in connection.query("redshift/environments")]
 
     def read_all_blocks(self) -> None:
@@ -137,12 +136,10 @@ class RedshiftWarehouse(Warehouse):
     def lay_out(self) -> None:
         """Make the schemas; wants CREATE on the database."""
         with self._connected("environments", "") as connection:
-            connection.set_autocommit(False)
             self._lay_foundation(connection)
 
     def demolish(self) -> None:
         with self._connected("environments", "") as connection:
-            connection.set_autocommit(False)
             self._lock(connection)
             for schema in self._settings.schemas:
                 connection.send("the environment", f"DROP SCHEMA {schema} CASCADE")
@@ -192,7 +189,7 @@ class RedshiftWarehouse(Warehouse):
             # What a transaction learns is true once it is committed; what the run has learned
             # before, where its latest commit is still the latest of all, which committing tells.
             kept, self._learned = dict(kept) if _COMMIT in kept else {}, {}
-        with self._connected(label, run_id) as connection:
+        with self._connected(label, run_id, in_transaction) as connection:
             session = RedshiftSession(
                 self._settings,
                 connection,
@@ -202,7 +199,6 @@ class RedshiftWarehouse(Warehouse):
                 kept,
                 in_transaction,
             )
-            connection.set_autocommit(not in_transaction)
             yield connection, session
         self._learned = kept if self._keeps else {}
 
@@ -210,7 +206,9 @@ class RedshiftWarehouse(Warehouse):
         return Uploads(self._prefix, folder, self._settings.keep_manifests)
 
     @contextlib.contextmanager
-    def _connected(self, label: str, run_id: str) -> Iterator[Connection]:
+    def _connected(
+        self, label: str, run_id: str, in_transaction: bool = True
+    ) -> Iterator[Connection]:
         """Lend the session that is kept, or a new one; it is left without a transaction."""
         connection, self._idle = self._idle, None
         if connection is None:
@@ -218,18 +216,16 @@ class RedshiftWarehouse(Warehouse):
             name = label.partition("/")[0] if self._keeps else label
             connection = Connection(self._settings, name, run_id)
             self._since = self._since or connection.server_time()
+        connection.set_autocommit(not in_transaction)
         try:
             yield connection
-        except Exception:
-            connection.rollback()
-            raise
-        except BaseException:
+        except BaseException as error:
             # An interrupted statement may still run: closing ends it, a ROLLBACK would wait.
-            connection.close()
+            if not isinstance(error, Exception):
+                connection.close()
             raise
-        else:
-            connection.rollback()
         finally:
+            connection.rollback()
             if self._keeps and connection.is_usable and self._idle is None:
                 self._idle = connection
             else:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from itertools import chain, islice
 from typing import Any
@@ -189,8 +190,5 @@ class RedshiftSession(Session):
 
         A connection of its own asks them: one view may be denied, which would end a transaction.
         """
-        connection = self._connect()
-        try:
+        with closing(self._connect()) as connection:
             return read_load_errors(connection, query_id, self._connection.id, self._since)
-        finally:
-            connection.close()

@@ -115,13 +115,12 @@ class Loader:
     ) -> CopyResult:
         if self.way == "as_users_do":
             return session.copy(step, source, max_errors)
-        plan = plan_copy(step, source, max_errors)
-        found = Found(plan, source)
+        found = Found(plan_copy(step, source, max_errors), source)
         for texts in batches(source, self.folder):
             if self.way == "objects":
                 for text in texts:
-                    load_objects(session, plan, text, text.objects(), self.folder, found)
-            elif waiting := load_lines(session, plan, texts, self.folder, found):
+                    load_objects(session, found, text, text.objects(), self.folder)
+            elif waiting := load_lines(session, found, texts, self.folder):
                 raise Waiting(waiting)
             for text in texts:
                 found.take_end(text)
