@@ -100,7 +100,7 @@ def count_filled_lines(content: Iterable[bytes]) -> int:
 
 def split_line(line: int, text: bytes) -> list[tuple[int, bytes]] | None:
     """Return the objects of a line as `split_objects` does; None where the last may go on."""
-    following = iter([(line + 1, b"")])
+    following = iter([(line + 1, b"")])  # is taken where the last asks for more
     found = list(_objects_from(line, text, following))
     return found if next(following, None) else None
 
