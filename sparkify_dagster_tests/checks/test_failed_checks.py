@@ -9,7 +9,11 @@ import duckdb
 import pytest
 
 from sparkify_dagster.definitions import build_defs
+from sparkify_dagster.loading.findings import find
 from sparkify_dagster.settings import load_settings
+from sparkify_dagster.tables import TABLES
+from sparkify_dagster.warehouse.base import Row
+from sparkify_dagster.warehouse.duckdb.engine import DuckDBWarehouse
 from sparkify_dagster_tests.support.tiny_lake import TinyLake, event, song
 
 
@@ -149,3 +153,30 @@ def test_a_failed_check_shows_the_rows(warehouse: Path, name: str, fault: str, r
     assert row in html.unescape(shown)
     assert "LIMIT" not in str(found.metadata["find_more"].value)
     assert found.description
+
+
+def test_nothing_is_shown_that_keeps_the_rule(warehouse: Path) -> None:
+    def shown(table: str, check: str, *faults: str) -> list[Row]:
+        with duckdb.connect(str(warehouse)) as connection:
+            connection.execute("SET search_path = 'analytics,staging'")
+            for fault in faults:
+                connection.execute(fault)
+        facts = TABLES[table]
+        (rule,) = (rule for rule in facts.checks if rule.name == check)
+        engine = DuckDBWarehouse(warehouse, 5)
+        return [*engine.read(lambda session: find(session, facts, rule), "test", "run").rows]
+
+    users = "INSERT INTO users (user_id) VALUES ('9'), ('5'), ('5'), ('9'), ('7')"
+    assert shown("users", "unique_key", users) == [("5", 2), ("9", 2)]
+    plays = "UPDATE songplays SET songplay_id = CAST(item_in_session AS VARCHAR), artist_id = "
+    faults = (
+        "DELETE FROM artists",
+        "ALTER TABLE artists ALTER artist_id DROP NOT NULL",
+        "INSERT INTO artists (name) VALUES ('without an id')",
+        f"{plays} CASE WHEN item_in_session <> 1 THEN 'A1' END",
+    )
+    found = shown("songplays", "artist_id_in_artists", *faults)
+    assert found == [("0", "A1"), ("2", "A1")]
+    known = "INSERT INTO artists (artist_id) VALUES ('A2')"
+    of_known = f"{plays} CASE WHEN item_in_session = 1 THEN 'A1' ELSE 'A2' END"
+    assert shown("songplays", "artist_id_in_artists", known, of_known) == [("1", "A1")]
