@@ -9,7 +9,7 @@ import dagster as dg
 
 from sparkify_dagster.access import PERSONAL
 from sparkify_dagster.lake.base import LakeError
-from sparkify_dagster.settings import Settings
+from sparkify_dagster.settings import SettingError, Settings
 from sparkify_dagster.text import markdown_table
 from sparkify_dagster.warehouse.base import LoadError, WarehouseError
 
@@ -25,15 +25,15 @@ def asset_key(settings: Settings, name: str) -> dg.AssetKey:
 
 @contextmanager
 def refusals(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> Iterator[None]:
-    """Make a step fail, where the lake or the warehouse refuses, with a message that helps.
+    """Make a step fail, where lake, settings or warehouse refuse, with a message that helps.
 
     Not retried within the run: the engine has retried what may pass within minutes. What may pass
     later marks the run.
     """
     try:
         yield
-    except (LakeError, WarehouseError) as error:
-        if error.transient:
+    except (LakeError, SettingError, WarehouseError) as error:
+        if getattr(error, "transient", False):
             context.instance.add_run_tags(context.run.run_id, {TRANSIENT_TAG: "true"})
         metadata = None
         if isinstance(error, LoadError):

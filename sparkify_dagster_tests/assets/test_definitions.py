@@ -258,6 +258,17 @@ def test_days_outside_the_lake_are_refused_with_those_it_has(lake: TinyLake) -> 
     )
 
 
+def test_a_wrong_setting_of_redshift_is_one_message(
+    lake: TinyLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPARKIFY_TARGET", "redshift")
+    with dg.DagsterInstance.ephemeral() as instance:
+        (failed, *_) = (found for found in _run(instance).all_events if found.is_step_failure)
+    assert failed.step_failure_data.user_failure_data.description.startswith(
+        "SPARKIFY_TARGET=redshift cannot be used as it is set up: REDSHIFT_HOST is missing; "
+    )
+
+
 def test_names_of_people_are_hidden_in_previews(lake: TinyLake) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         result = _run(instance)
