@@ -345,6 +345,14 @@ def test_import_stays_light() -> None:
     assert result.stdout.strip() == "[]"
 
 
+def test_a_process_that_has_duckdb_already_ends_without_a_word(tmp_path: Path) -> None:
+    code = "import duckdb, sparkify_dagster.definitions"
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert ended.stderr == ""
+
+
 def test_a_rendered_statement_escapes_what_it_is_given() -> None:
     assert render("SELECT :name", {"name": "O'Neil \\ Sons"}) == "SELECT 'O''Neil \\\\ Sons'"
 
