@@ -1,25 +1,21 @@
-"""`sparkify run`: the main job through `dagster job execute`, and what came of it on one page."""
+"""`sparkify run`: the main job in a process of its own, and what came of it on one page."""
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
 from sparkify_dagster.lake import open_lake
-from sparkify_dagster.locks import locked
 from sparkify_dagster.settings import DEFAULT_LAKE, load_settings
 from sparkify_dagster.tables import TABLES
 
 JOB = "sparkify_etl"
-_INVOCATION_TAG = "sparkify/invocation"
 # Dagster's own console log shows a failure by its stack, twice; the page ends with the reason.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _GRACE = 20  # seconds that a job is given to end by itself
@@ -56,20 +52,13 @@ def command(*, accept_removals: bool, rebuild: tuple[str, ...], yes: bool) -> No
         sample_data.main(args=[DEFAULT_LAKE], standalone_mode=False)
     open_lake(settings.lake).refuse_missing()
     click.echo(f"Running {JOB} on {settings.lake} ...")
-    _begin_history(home)
-    invocation = uuid.uuid4().hex
     steps = {}  # each is named by its asset's whole key
     for name, table in TABLES.items():
         config = {"full_refresh": name in rebuild, "accept_rebuild": yes}
         if table.group == "staging":
             config["accept_removals"] = accept_removals
         steps["__".join((*settings.asset_key_prefix, name))] = {"config": config}
-    exit_code = _execute(invocation, steps)
-    # Imported after the job has run: the two processes need not share the memory.
-    from sparkify_dagster.cli.summary import print_summary
-
-    fine = print_summary(_INVOCATION_TAG, invocation, settings)
-    sys.exit(0 if fine and exit_code == 0 else 1)
+    sys.exit(_execute(home, steps))
 
 
 def dagster_home() -> Path:
@@ -89,28 +78,12 @@ def dagster_home() -> Path:
     )
 
 
-def _begin_history(home: Path) -> None:
-    """Have Dagster make the files of its history, one process at a time.
-
-    Two that make them at once leave versions of the schema behind that contradict each other.
-    """
-    with locked(home):
-        if not (home / "history" / "runs.db").exists():
-            import dagster as dg
-
-            with dg.DagsterInstance.get() as instance:
-                instance.get_runs_count()
-                instance.event_log_storage.get_maximum_record_id()
-                instance.all_instigator_state()
-
-
-def _execute(invocation: str, steps: Mapping[str, object]) -> int:
+def _execute(home: Path, steps: Mapping[str, object]) -> int:
     """Run the job to its end, which it finds where this process is told to end, too."""
 
     def leave(*_: object) -> None:
         sys.exit(128 + signal.SIGTERM)
 
-    dagster = shutil.which("dagster", path=str(Path(sys.executable).parent)) or "dagster"
     # The command is superseded by one of a package that users need not install.
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     before = signal.signal(signal.SIGTERM, leave)
@@ -118,9 +91,10 @@ def _execute(invocation: str, steps: Mapping[str, object]) -> int:
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as config:
             json.dump({**_QUIET, "ops": steps}, config)
             config.flush()
-            job = ["-m", "sparkify_dagster.definitions", "-j", JOB, "-c", config.name]
-            job += ["--tags", json.dumps({_INVOCATION_TAG: invocation})]
-            with subprocess.Popen([dagster, "job", "execute", *job], env=environment) as process:
+            job = [sys.executable, "-m", "sparkify_dagster.cli.job", str(home), JOB, config.name]
+            # Told of an interrupt from the keyboard by this process, once; the second one would end
+            # Dagster amid its note of the first.
+            with subprocess.Popen(job, env=environment, start_new_session=True) as process:
                 try:
                     return process.wait()
                 except BaseException:

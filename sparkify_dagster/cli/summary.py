@@ -14,6 +14,8 @@ from sparkify_dagster.report import report_path
 from sparkify_dagster.settings import Settings
 from sparkify_dagster.tables import TABLES
 
+_INTERRUPTS = ("DagsterExecutionInterruptedError", "KeyboardInterrupt")
+
 
 def print_summary(tag: str, value: str, settings: Settings) -> bool:
     """Print tables and checks of the run with that tag; tell whether all is well."""
@@ -72,6 +74,8 @@ def _reason(event: dg.DagsterEvent) -> str:
     told, error = event.step_failure_data.user_failure_data, event.step_failure_data.error
     if told and told.description:
         return str(told.description)
+    if error and error.cls_name in _INTERRUPTS:
+        return "interrupted"
     # A fault of the program itself: whoever mends it wants to know where it was.
     return error.to_string().strip() if error else str(event.message)
 

@@ -90,7 +90,10 @@ def test_two_first_runs_at_once_leave_one_history(folder: Path) -> None:
     assert plays(folder) == 2
 
 
-def test_a_run_that_is_terminated_takes_its_job_along(folder: Path) -> None:
+@pytest.mark.parametrize(("told", "code"), [(signal.SIGTERM, 128 + 15), (signal.SIGINT, 1)])
+def test_a_run_that_is_told_to_end_takes_its_job_along(
+    folder: Path, told: signal.Signals, code: int
+) -> None:
     # Held here, so that the job is in the midst of its first step.
     with duckdb.connect(str(folder / "wärehouse.duckdb")):
         run = start(folder)
@@ -99,9 +102,11 @@ def test_a_run_that_is_terminated_takes_its_job_along(folder: Path) -> None:
         while not job or not _statuses(history):
             assert run.poll() is None, run.communicate()[0]
             job = _children(run.pid)
-        run.send_signal(signal.SIGTERM)
+        run.send_signal(told)
         said, _ = run.communicate(timeout=SECONDS)
-        assert run.returncode == 128 + signal.SIGTERM, said
+        assert run.returncode == code, said
+        assert "interrupt" in said
+        assert "Trace" not in said
         assert not [pid for pid in job if Path(f"/proc/{pid}").exists()]
         assert _statuses(history) in ([("FAILURE",)], [("CANCELED",)])
 

@@ -2,7 +2,7 @@
 
 By default 50 kills of a light process that runs the same loads without Dagster, whose start takes
 most of the time of a small run, and 3 kills of the whole `dagster job execute`. With
-SPARKIFY_TEST_KILLS=50 (`make test-crash`) the latter is killed that often, too.
+SPARKIFY_TEST_KILLS=50 the latter is killed that often, too.
 """
 
 import os
@@ -11,6 +11,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ import pytest
 from sparkify_dagster.lake.local import LocalLake
 from sparkify_dagster.loading.schema import bookkeeping
 from sparkify_dagster.tables import TABLES
-from sparkify_dagster.warehouse.base import WarehouseError
+from sparkify_dagster.warehouse.base import Session, WarehouseError
 from sparkify_dagster.warehouse.columns import created_name
 from sparkify_dagster.warehouse.duckdb.engine import DuckDBWarehouse
 from sparkify_dagster.warehouse.duckdb.snapshot import snapshot_of
@@ -338,3 +339,17 @@ def test_torn_write_ahead_log_costs_no_committed_row(tmp_path: Path, lake: Chang
     lake.change()
     run_all(DuckDBWarehouse(_warehouse(tmp_path), 10), lake.lake)
     _assert_as_rebuilt(lake, tmp_path)
+
+
+def test_an_interrupted_statement_is_an_interrupt(tmp_path: Path) -> None:
+    """DuckDB makes an error of it that says no more than that the query was interrupted."""
+    statement = "SELECT COUNT(DISTINCT range) FROM range(3000000)"
+    interrupt = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+
+    def endless(session: Session) -> None:
+        interrupt.start()
+        while True:
+            session.run(statement)
+
+    with pytest.raises(KeyboardInterrupt):
+        DuckDBWarehouse(_warehouse(tmp_path), 10).transaction(endless, "test", "")

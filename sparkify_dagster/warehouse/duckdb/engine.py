@@ -70,6 +70,7 @@ _OUT_OF_ROOM = (
     duckdb.TransactionException,
     duckdb.FatalException,
 )
+_INTERRUPTED = "Query interrupted"  # what DuckDB makes of an interrupt from the keyboard
 _DAMAGE = re.compile(r"corrupt|checksum|not read enough bytes|deserialize", re.IGNORECASE)
 _HEADER_BYTES = 3 * 4096  # of a DuckDB file: with these it is whole, if empty
 _LOCK_POLL = 0.2  # seconds between two tries to open a file that another process holds
@@ -300,6 +301,10 @@ class DuckDBWarehouse(Warehouse):
             except duckdb.CatalogException:  # a file of somebody else's
                 raise self._nothing_yet() from None
             yield connection
+        except RuntimeError as error:
+            if str(error) == _INTERRUPTED:
+                raise KeyboardInterrupt from None
+            raise
         finally:
             connection.close()
 
