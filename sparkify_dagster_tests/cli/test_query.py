@@ -217,7 +217,7 @@ def test_status_tells_the_last_run_and_failing_checks(
         from sparkify_dagster.warehouse.duckdb.engine import DuckDBWarehouse
 
         DuckDBWarehouse(path, 10).transaction(
-            lambda session: session.run("UPDATE staging.song_months SET plays = plays + 1"),
+            lambda session: session.run("UPDATE staging.song_totals SET plays = plays + 1"),
             "harm",
             "test",
         )

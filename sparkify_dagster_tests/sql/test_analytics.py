@@ -435,13 +435,13 @@ def test_only_changed_days_are_built_again(two_months: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("table", "harm", "check"),
     [
-        ("top_songs", "UPDATE staging.song_months SET plays = plays + 1", "plays_reconcile"),
+        ("top_songs", "UPDATE staging.song_totals SET plays = plays + 1", "plays_reconcile"),
         (
             "top_songs",
-            "UPDATE staging.song_months SET matched_plays = matched_plays + 1",
+            "UPDATE staging.song_totals SET matched_plays = matched_plays + 1",
             "matches_reconcile",
         ),
-        ("top_artists", "DELETE FROM staging.song_months WHERE plays = 1", "plays_reconcile"),
+        ("top_artists", "DELETE FROM staging.song_totals WHERE plays = 1", "plays_reconcile"),
         (
             "daily_engagement",
             "UPDATE analytics.daily_engagement SET paid_plays = paid_plays + 1",

@@ -1,4 +1,5 @@
--- What songs are played most: summed up by month when plays change, over all months when asked.
+-- What songs are played most: summed up by month when plays change, and over all months for the
+-- songs of which a month has changed.
 
 -- name: create_song_months
 -- One row per month and song played: what top_songs adds up without reading all plays again.
@@ -15,6 +16,20 @@ CREATE TABLE IF NOT EXISTS staging.song_months (
 DISTSTYLE EVEN
 SORTKEY (play_month);
 
+-- name: create_song_totals
+-- One row per song played: the sum of its months. After ten years these are thirty times as many
+-- rows, too many to be added up for every check and report of a new day.
+CREATE TABLE IF NOT EXISTS staging.song_totals (
+    title VARCHAR(256),                  -- song title, as logged
+    artist_name VARCHAR(256),            -- artist, as logged
+    plays BIGINT NOT NULL,               -- plays in all months
+    paid_plays BIGINT NOT NULL,          -- of these, by listeners on the paid level
+    matched_plays BIGINT NOT NULL,       -- of these, with a song of the catalogue
+    first_played_at TIMESTAMP NOT NULL,  -- first play, UTC
+    last_played_at TIMESTAMP NOT NULL    -- last play, UTC
+)
+DISTSTYLE EVEN;
+
 -- name: create
 -- One row per song played, told apart by title and artist as logged.
 CREATE VIEW analytics.top_songs AS
@@ -24,22 +39,26 @@ SELECT
     -- VARCHAR(256): artist, as logged
     artist_name,
     -- BIGINT: how often it was played
-    CAST(SUM(plays) AS BIGINT) AS plays,
+    plays,
     -- BIGINT: of these, by listeners on the paid level
-    CAST(SUM(paid_plays) AS BIGINT) AS paid_plays,
+    paid_plays,
     -- BIGINT: of these, with a song of the catalogue
-    CAST(SUM(matched_plays) AS BIGINT) AS matched_plays,
+    matched_plays,
     -- TIMESTAMP: start of the first play, UTC
-    MIN(first_played_at) AS first_played_at,
+    first_played_at,
     -- TIMESTAMP: start of the last play, UTC
-    MAX(last_played_at) AS last_played_at
-FROM staging.song_months
-GROUP BY title, artist_name;
+    last_played_at
+FROM staging.song_totals;
 
 -- name: load
 CREATE TEMP TABLE pending_months AS
 SELECT DISTINCT CAST(DATE_TRUNC('month', changed_day) AS DATE) AS play_month
 FROM pending;
+
+CREATE TEMP TABLE months_before AS
+SELECT *
+FROM staging.song_months
+WHERE play_month IN (SELECT play_month FROM pending_months);
 
 DELETE FROM staging.song_months
 WHERE play_month IN (SELECT play_month FROM pending_months);
@@ -70,6 +89,45 @@ FROM (
 ) AS plays_by_month
 WHERE play_month IN (SELECT play_month FROM pending_months)
 GROUP BY play_month, title, artist_name;
+
+-- The songs with a month that came, changed or went: such a row is there once, any other twice.
+CREATE TEMP TABLE changed_songs AS
+SELECT DISTINCT
+    COALESCE(title, '') AS title,
+    COALESCE(artist_name, '') AS artist_name
+FROM (
+    SELECT * FROM months_before
+    UNION ALL
+    SELECT * FROM staging.song_months
+    WHERE play_month IN (SELECT play_month FROM pending_months)
+) AS months
+GROUP BY
+    play_month, title, artist_name, plays, paid_plays, matched_plays, first_played_at,
+    last_played_at
+HAVING COUNT(*) = 1;
+
+DELETE FROM staging.song_totals
+USING changed_songs
+WHERE
+    COALESCE(song_totals.title, '') = changed_songs.title
+    AND COALESCE(song_totals.artist_name, '') = changed_songs.artist_name;
+
+INSERT INTO staging.song_totals (
+    title, artist_name, plays, paid_plays, matched_plays, first_played_at, last_played_at
+)
+SELECT
+    months.title,
+    months.artist_name,
+    SUM(months.plays),
+    SUM(months.paid_plays),
+    SUM(months.matched_plays),
+    MIN(months.first_played_at),
+    MAX(months.last_played_at)
+FROM staging.song_months AS months
+INNER JOIN changed_songs
+    ON COALESCE(months.title, '') = changed_songs.title
+    AND COALESCE(months.artist_name, '') = changed_songs.artist_name
+GROUP BY months.title, months.artist_name;
 
 -- name: check
 SELECT

@@ -211,7 +211,7 @@ LEFT JOIN (
     -- Of a million songs few are played: the others are not held.
     SELECT DISTINCT song_id
     FROM analytics.songs
-    WHERE song_id IN (SELECT song_id FROM analytics.songplays)
+    WHERE song_id IN (SELECT song_id FROM analytics.songplays WHERE :between_days(start_time))
 ) AS songs
     ON plays.song_id = songs.song_id
 LEFT JOIN (SELECT DISTINCT artist_id FROM analytics.artists) AS artists
