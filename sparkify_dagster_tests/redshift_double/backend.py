@@ -142,6 +142,8 @@ class Backend:
         self._frames: list[str] = []
         self._found: dict[tuple[str, str], catalog.Relation | None] = {}
         self._found_before = self._found
+        self._listed: catalog.Listed = {}
+        self._unlisted: set[str] | None = None  # names listed before they changed; None is all
         self._found_at = 0
         self._defined = False
         self._wrote = False
@@ -177,7 +179,9 @@ class Backend:
         key = (schema, name)
         if key not in self._found:
             path = settings.search_path(self._settings["search_path"])
-            found = catalog.find(self._run, schema, name, path)
+            if self._unlisted is None or name in self._unlisted:
+                self._listed, self._unlisted = catalog.listed(self._run), set()
+            found = catalog.find(self._run, self._listed, schema, name, path)
             if schema and found is not None:
                 self.rights.require_schema("usage", schema)
             self._found[key] = found
@@ -188,6 +192,7 @@ class Backend:
         # Only of a superuser no right is asked, which may have gone since.
         if self._found_at != self._shared.catalog_version or not self.rights.is_superuser:
             self._found.clear()
+            self._unlisted = None
         self._found_at = self._shared.catalog_version
 
     def _forget_changed(self, statement: _Statement) -> None:
@@ -199,8 +204,10 @@ class Backend:
             named = {token.value for token in statement.tokens}
             if "cascade" not in named:
                 self._found = {k: v for k, v in self._found.items() if k[1] not in named}
+                self._unlisted = None if self._unlisted is None else self._unlisted | named
                 return
         self._found.clear()
+        self._unlisted = None
 
     def _existing(self, schema: str, name: str) -> catalog.Relation:
         found = self._find(schema, name)
@@ -276,7 +283,7 @@ class Backend:
             with contextlib.suppress(duckdb.Error):  # DuckDB may have ended it by itself
                 self._duck.execute("ROLLBACK")
         if self._defined:
-            self._found = self._found_before
+            self._found, self._unlisted = self._found_before, None
         self._wrote = self._defined = False
         self._settings, self._last_copy_id = dict(self._saved[0]), self._saved[1]
 

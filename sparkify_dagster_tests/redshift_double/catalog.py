@@ -63,62 +63,42 @@ class Relation:
         return next((column for column in self.columns if column.name == name), None)
 
 
-_TABLES = """
+_NAMES = """
     SELECT schema_name, table_name, table_oid, temporary, FALSE AS is_view, comment
-    FROM duckdb_tables() WHERE NOT internal
-"""
-_RELATIONS = f"""
-    {_TABLES}
+    FROM duckdb_tables()
     UNION ALL
     SELECT schema_name, view_name, view_oid, temporary, TRUE, comment
     FROM duckdb_views() WHERE NOT internal
 """
-_VIEW_COLUMNS = """
-    SELECT column_name, data_type, is_nullable, column_default
-    FROM duckdb_columns()
-    WHERE table_oid = ? AND schema_name = ? AND table_name = ?
-    ORDER BY column_index
-"""
-# Looks at the one table, where duckdb_columns() goes through all of the database.
-_TABLE_COLUMNS = (
-    'SELECT name, type, NOT "notnull", dflt_value FROM pragma_table_info(?) ORDER BY cid'
-)
+# Looks at the one relation, where duckdb_columns() goes through all of the database.
+_COLUMNS = 'SELECT name, type, NOT "notnull", dflt_value FROM pragma_table_info(?)'
+
+# Relations without their columns, by schema and name; a temporary one is in the schema "".
+Listed = dict[tuple[str, str], Relation]
 
 
-def _with_columns(run: Runs, row: tuple[Any, ...]) -> Relation:
-    schema, name, oid, temporary, is_view, comment = row
-    notes = json.loads(comment) if comment else {}
-    declared = notes.get("types", {})
-    relation = Relation(schema, name, oid, temporary, is_view, notes=notes)
-    columns = (
-        run(_VIEW_COLUMNS, [oid, schema, name])
-        if is_view
-        else run(_TABLE_COLUMNS, [relation.quoted])
-    )
-    for column, stored, nullable, default in columns:
-        kind = parse_type(declared[column]) if column in declared else from_duckdb(stored)
-        relation.columns.append(TableColumn(column, kind, nullable, default))
-    return relation
+def listed(run: Runs) -> Listed:
+    """List all relations at once: looking for one takes DuckDB as long."""
+    found: Listed = {}
+    for schema, name, oid, temporary, is_view, comment in run(_NAMES):
+        notes = json.loads(comment) if comment else {}
+        relation = Relation(schema, name, oid, temporary, is_view, notes=notes)
+        found["" if temporary else schema, name] = relation
+    return found
 
 
-def find(run: Runs, schema: str, name: str, search_path: list[str]) -> Relation | None:
+def find(
+    run: Runs, relations: Listed, schema: str, name: str, search_path: list[str]
+) -> Relation | None:
     """Find a table or view; an unqualified name means a temporary table first."""
-    if schema:
-        # Mostly it is a table, and listing the views as well takes as long again.
-        for kind in (_TABLES, _RELATIONS):
-            rows = run(f"SELECT * FROM ({kind}) WHERE table_name = ?", [name])
-            for row in rows:
-                if row[0] == schema and not row[3]:
-                    return _with_columns(run, row)
-        return None
-    for row in run(f"SELECT * FROM ({_TABLES}) WHERE table_name = ? AND temporary", [name]):
-        return _with_columns(run, row)
-    rows = run(f"SELECT * FROM ({_RELATIONS}) WHERE table_name = ?", [name])
-    for candidate in search_path:
-        for row in rows:
-            if row[0] == candidate:
-                return _with_columns(run, row)
-    return None
+    places = [schema] if schema else ["", *search_path]
+    relation = next((relations[one, name] for one in places if (one, name) in relations), None)
+    if relation is not None and not relation.columns:
+        declared = relation.notes.get("types", {})
+        for column, stored, nullable, default in run(_COLUMNS, [relation.quoted]):
+            kind = parse_type(declared[column]) if column in declared else from_duckdb(stored)
+            relation.columns.append(TableColumn(column, kind, nullable, default))
+    return relation
 
 
 def schemas(run: Runs) -> set[str]:
@@ -132,10 +112,7 @@ def schemas(run: Runs) -> set[str]:
 
 def relations_of(run: Runs, schema: str) -> list[str]:
     """Name the tables and views of a schema."""
-    rows = run(
-        f"SELECT table_name FROM ({_RELATIONS}) WHERE schema_name = ? AND NOT temporary", [schema]
-    )
-    return [row[0] for row in rows]
+    return [name for place, name in listed(run) if place == schema]
 
 
 def dependents(run: Runs, keys: set[str]) -> list[str]:
@@ -144,11 +121,9 @@ def dependents(run: Runs, keys: set[str]) -> list[str]:
     A view made WITH NO SCHEMA BINDING depends on nothing.
     """
     views: dict[str, set[str]] = {}
-    for schema, name, _, _, is_view, comment in run(f"SELECT * FROM ({_RELATIONS})"):
-        if is_view and comment:
-            notes = json.loads(comment)
-            if not notes.get("late_binding"):
-                views[f"{schema}.{name}"] = set(notes.get("reads", []))
+    for relation in listed(run).values():
+        if relation.is_view and not relation.notes.get("late_binding"):
+            views[relation.key] = set(relation.notes.get("reads", []))
     found: list[str] = []
     reached = set(keys)
     while True:
