@@ -20,7 +20,7 @@ from sqlglot import exp, parse_one
 from sparkify_dagster.lake.objects import decompress, split_objects
 from sparkify_dagster.warehouse.base import CopyResult, CopySource, CopyStep, Row
 from sparkify_dagster.warehouse.copy_rules import STAMP
-from sparkify_dagster.warehouse.copy_statement import CopyStatement, parse_copy
+from sparkify_dagster.warehouse.copy_statement import parse_copy
 from sparkify_dagster.warehouse.statements import read_statement, read_statements, render
 
 _SETTINGS = (
@@ -131,8 +131,14 @@ class PostgresSession:
         """Load well-formed objects; what COPY makes of others is no matter of SQL."""
         place = {"manifest": "", "iam_role": "", "jsonpaths": "paths", "max_errors": max_errors}
         statement = parse_copy(render(read_statement(step.copy), place))
+        keys = statement.columns
+        if statement.json_source != "auto":
+            keys = [*(path.strip("$[]'\"") for path in source.lake.read_jsonpaths()), STAMP]
+        tree = parse_one(read_statement(step.landing), read="redshift")
+        types = {column.name: column.args["kind"].this for column in tree.find_all(exp.ColumnDef)}
+        kinds = {key: types[name] for name, key in zip(statement.columns, keys, strict=True)}
         rows = [
-            _values(step, statement, source, {STAMP: name} | found)
+            _values(kinds, {STAMP: name} | found)
             for name, objects in _objects(source)
             for found in objects
         ]
@@ -161,18 +167,11 @@ def _objects(source: CopySource) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         yield file.name, [read(text) for _, text in split_objects(content)]
 
 
-def _values(
-    step: CopyStep, statement: CopyStatement, source: CopySource, found: dict[str, Any]
-) -> list[Any]:
-    keys = statement.columns
-    if statement.json_source != "auto":
-        keys = [*(path.strip("$[]'\"") for path in source.lake.read_jsonpaths()), STAMP]
-    tree = parse_one(read_statement(step.landing), read="redshift")
-    types = {column.name: column.args["kind"].this for column in tree.find_all(exp.ColumnDef)}
+def _values(kinds: dict[str, exp.DataType.Type], found: dict[str, Any]) -> list[Any]:
     values = []
-    for column, key in zip(statement.columns, keys, strict=True):
+    for key, kind in kinds.items():
         value = found.get(key)
-        if value is not None and types[column] == exp.DataType.Type.TIMESTAMP:
+        if value is not None and kind == exp.DataType.Type.TIMESTAMP:
             value = dt.datetime(1970, 1, 1) + dt.timedelta(milliseconds=int(value))
         values.append(value)
     return values
