@@ -148,6 +148,7 @@ class Backend:
         self._defined = False
         self._wrote = False
         self._read_log = False
+        self._described = ("", "")
         self.rights = Rights(
             self._run, user, shared.database, shared.owner, shared.superusers, shared.recorded
         )
@@ -351,6 +352,7 @@ class Backend:
         try:
             with self._timed(wait), self._frames_released():
                 result = self._dispatch(statement)
+                self._described = ("", "")
                 self._wrote = self._wrote or statement.word in _WRITES
                 self._forget_changed(statement)
                 if self._read_log:
@@ -560,7 +562,11 @@ class Backend:
         return translate.to_duckdb(translate.rewrite(tree, self._context(statement)))
 
     def _columns(self, statement: _Statement) -> list[Column]:
-        described = self._describe(self._prepare_query(statement))
+        sql = self._prepare_query(statement)
+        described = self._describe(sql)
+        # In a transaction it means the same when it runs, but for its parameters and the log.
+        if self.state == "T" and not statement.parameters and not self._frames:
+            self._described = (statement.text, sql)
         tree = translate.parse(statement.text)
         sources = dml.sources(tree, self._find)
         names = dml.spread(translate.result_names(tree), len(described))
@@ -573,7 +579,10 @@ class Backend:
 
     def _query(self, statement: _Statement) -> Result:
         self._begin_work()
-        return Result("SELECT", rows=self._run(self._prepare_query(statement)))
+        text, sql = self._described
+        if text != statement.text:
+            sql = self._prepare_query(statement)
+        return Result("SELECT", rows=self._run(sql))
 
     # -- control ----------------------------------------------------------------------
 
