@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 
 from sparkify_dagster_tests.conftest import REPOSITORY
+from sparkify_dagster_tests.support.loads import load_all
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -142,8 +143,8 @@ def test_wrong_setting_fails_in_one_line(run_command: Run) -> None:
 
 def test_reset_asks_for_a_confirmation(run_command: Run, sample_lake: Path, tmp_path: Path) -> None:
     lake = {"SPARKIFY_LAKE": str(sample_lake)}
-    assert run_command(*JOB, "sparkify_etl", **lake).returncode == 0
     warehouse = tmp_path / "warehouse.duckdb"
+    load_all(sample_lake, warehouse)
     refused = run_command(*JOB, "reset_warehouse", **lake)
     assert refused.returncode == 1
     assert "confirm: drop all tables" in refused.stderr
@@ -154,5 +155,5 @@ def test_reset_asks_for_a_confirmation(run_command: Run, sample_lake: Path, tmp_
     confirmed = run_command(*JOB, "reset_warehouse", "-c", str(config), **lake)
     assert confirmed.returncode == 0, confirmed.stderr
     assert _rows(warehouse, "SELECT count(*) FROM analytics.songplays") == [(0,)]
-    assert run_command(*JOB, "sparkify_etl", **lake).returncode == 0
+    load_all(sample_lake, warehouse)
     assert _rows(warehouse, "SELECT count(*) > 0 FROM analytics.songplays") == [(True,)]

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import dagster as dg
 import pytest
 from redshift_connector.iam_helper import IamHelper
 
+from sparkify_dagster.definitions import build_defs
+from sparkify_dagster.settings import load_settings
 from sparkify_dagster.warehouse.base import WarehouseError
 from sparkify_dagster_tests.redshift_double import Counts
 from sparkify_dagster_tests.support.redshift_stage import (
@@ -210,17 +213,21 @@ def test_the_main_job_on_the_wire(
 
 
 def test_what_a_run_asks_of_redshift(
-    stage: Stage, s3_url: str, sample_lake: Path, run_command: Run
+    stage: Stage, sample_lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A round trip each, every table and check included: a run that asks more has to say why."""
     stage.bucket.put_folder(sample_lake)
     days = sorted(sample_lake.glob("log_data/*/*/*.json"))
     names = [path.relative_to(sample_lake).as_posix() for path in days]
 
+    for name, value in stage.environment().items():
+        monkeypatch.setenv(name, value)
+    instance = dg.DagsterInstance.ephemeral()
+
     def asked() -> Counts:
         before = stage.double.counts
-        result = run_command(*JOB, **environment(stage, s3_url))
-        assert result.returncode == 0, result.stdout + result.stderr
+        job = build_defs(load_settings()).resolve_job_def("sparkify_etl")
+        assert job.execute_in_process(instance=instance).success
         return stage.double.counts - before
 
     stage.bucket.remove(names[-1])
