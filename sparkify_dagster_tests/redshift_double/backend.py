@@ -5,8 +5,8 @@ import threading
 import time
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import duckdb
 import pandas
@@ -100,6 +100,10 @@ _WRITES = {
     "ATTACH", "DETACH",
 }  # fmt: skip
 _CHANGES_CATALOG = {"CREATE", "ALTER", "DROP", "GRANT", "REVOKE", "SET", "RESET"}
+# Of all doubles of the process, each with the relations that it was made for.
+_translations: dict[tuple[str, ...], tuple[dict[tuple[str, str], Any], Any]] = {}
+_TRANSLATIONS = 5_000
+Translation = TypeVar("Translation")
 _VACUUMS = ("FULL", "SORT", "DELETE", "ONLY", "REINDEX", "RECLUSTER")
 _TYPES = {
     "SELECT": "SELECT", "WITH": "SELECT", "(": "SELECT", "INSERT": "INSERT", "UPDATE": "UPDATE",
@@ -148,7 +152,6 @@ class Backend:
         self._defined = False
         self._wrote = False
         self._read_log = False
-        self._described = ("", "")
         self.rights = Rights(
             self._run, user, shared.database, shared.owner, shared.superusers, shared.recorded
         )
@@ -352,7 +355,6 @@ class Backend:
         try:
             with self._timed(wait), self._frames_released():
                 result = self._dispatch(statement)
-                self._described = ("", "")
                 self._wrote = self._wrote or statement.word in _WRITES
                 self._forget_changed(statement)
                 if self._read_log:
@@ -553,20 +555,34 @@ class Backend:
         )
         return f"SELECT {casts} FROM {frame}"
 
+    def _translated(
+        self, statement: _Statement, make: Callable[[translate.Context], Translation]
+    ) -> Translation:
+        """Translate, or take what came of the same text where all that it names is the same."""
+        is_kept = self.rights.is_superuser and len(statement.text) < lexical.LONG
+        values = [parameter.sql() for parameter in statement.parameters] if is_kept else []
+        key = (self._shared.database, statement.text, *values)
+        known = _translations.get(key) if is_kept else None
+        if known and all(self._find(*name) == found for name, found in known[0].items()):
+            return known[1]
+        finds: dict[tuple[str, str], catalog.Relation | None] = {}
+
+        def find(schema: str, name: str) -> catalog.Relation | None:
+            return finds.setdefault((schema, name), self._find(schema, name))
+
+        context = replace(self._context(statement), find=find)
+        made = make(context)
+        if is_kept and context.is_lasting:
+            if len(_translations) >= _TRANSLATIONS:
+                _translations.clear()
+            _translations[key] = finds, made
+        return made
+
     def _prepare_query(self, statement: _Statement) -> str:
-        tree = translate.parse(statement.text)
-        if not isinstance(tree, exp.Query):
-            raise syntax_error(statement.tokens[0].text)
-        if tree.args.get("into"):
-            raise not_emulated("SELECT INTO")
-        return translate.to_duckdb(translate.rewrite(tree, self._context(statement)))
+        return self._translated(statement, lambda context: _translated_query(statement, context))
 
     def _columns(self, statement: _Statement) -> list[Column]:
-        sql = self._prepare_query(statement)
-        described = self._describe(sql)
-        # In a transaction it means the same when it runs, but for its parameters and the log.
-        if self.state == "T" and not statement.parameters and not self._frames:
-            self._described = (statement.text, sql)
+        described = self._describe(self._prepare_query(statement))
         tree = translate.parse(statement.text)
         sources = dml.sources(tree, self._find)
         names = dml.spread(translate.result_names(tree), len(described))
@@ -579,10 +595,7 @@ class Backend:
 
     def _query(self, statement: _Statement) -> Result:
         self._begin_work()
-        text, sql = self._described
-        if text != statement.text:
-            sql = self._prepare_query(statement)
-        return Result("SELECT", rows=self._run(sql))
+        return Result("SELECT", rows=self._run(self._prepare_query(statement)))
 
     # -- control ----------------------------------------------------------------------
 
@@ -675,13 +688,17 @@ class Backend:
         for right in dml.rights(tree):
             self.rights.require_table(right, relation)
         self._begin_work(relation.locks if lock else None)
-        context = self._context(statement)
-        if isinstance(tree, exp.Merge):
-            dml.check_merge(tree, relation)
-        rewritten = translate.rewrite(tree, context, into_table=True)
-        if isinstance(rewritten, exp.Insert):
-            dml.check_insert(rewritten, relation, self._describe)
-        return translate.to_duckdb(rewritten)
+
+        def make(context: translate.Context) -> str:
+            context.find(target.db, target.name)
+            if isinstance(tree, exp.Merge):
+                dml.check_merge(tree, relation)
+            rewritten = translate.rewrite(tree, context, into_table=True)
+            if isinstance(rewritten, exp.Insert):
+                dml.check_insert(rewritten, relation, self._describe)
+            return translate.to_duckdb(rewritten)
+
+        return self._translated(statement, make)
 
     def _explain(self, statement: _Statement) -> Result:
         """Parse, check names and rights, and bind a statement without running it."""
@@ -921,16 +938,18 @@ class Backend:
         return self._define(statement, kind, schema, name)
 
     def _define(self, statement: _Statement, kind: str, schema: str, name: str) -> Result:
-        context = self._context(statement)
+        text = statement.text
         if kind == "VIEW":
             old = self._find(schema, name)
             if old is not None and "REPLACE" in statement.words(3):
                 self.rights.require_owner(old)
-            self._all(ddl.create_view(statement.text, context))
+            self._all(self._translated(statement, lambda found: ddl.create_view(text, found)))
             if old is None:
                 self.rights.created(Object("table", schema, name))
             return Result("CREATE VIEW")
-        statements, selected = ddl.create_table(statement.text, context)
+        statements, selected = self._translated(
+            statement, lambda found: ddl.create_table(text, found)
+        )
         self._all(statements)
         if schema and statements:
             self.rights.created(Object("table", schema, name))
@@ -1106,6 +1125,15 @@ _HANDLERS: dict[str, Handler] = {
     "DETACH": Backend._masking_policy,
     "COMMENT": Backend._comment,
 }
+
+
+def _translated_query(statement: _Statement, context: translate.Context) -> str:
+    tree = translate.parse(statement.text)
+    if not isinstance(tree, exp.Query):
+        raise syntax_error(statement.tokens[0].text)
+    if tree.args.get("into"):
+        raise not_emulated("SELECT INTO")
+    return translate.to_duckdb(translate.rewrite(tree, context))
 
 
 def _column(name: str, kind: RedshiftType, source: dml.Source | None) -> Column:

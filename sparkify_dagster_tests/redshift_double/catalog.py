@@ -35,7 +35,7 @@ class Relation:
 
     schema: str
     name: str
-    oid: int
+    oid: int = field(compare=False)
     temporary: bool
     is_view: bool
     columns: list[TableColumn] = field(default_factory=list)

@@ -223,17 +223,11 @@ def _is_temporary(create: exp.Create, name: str) -> bool:
     return temporary or name.startswith("#")
 
 
-# By the text of a CREATE TABLE that depends on nothing but itself: its name, its statements.
-_translated: dict[str, tuple[tuple[str, str], list[str]]] = {}
-
-
 def create_table(text: str, context: translate.Context) -> tuple[list[str], bool]:
     """Give the statements of CREATE TABLE, and whether it is CREATE TABLE AS.
 
     Raises ServerError for what Redshift's CREATE TABLE does not know.
     """
-    if text in _translated and context.find(*_translated[text][0]) is None:
-        return _translated[text][1], False
     plain, design = _split_attributes(text)
     create = translate.parse(plain)
     if not isinstance(create, exp.Create) or create.args.get("replace"):
@@ -260,16 +254,13 @@ def create_table(text: str, context: translate.Context) -> tuple[list[str], bool
     first: list[str] = []
     definitions = _definitions(holder, context, first)
     design.check([definition.name for definition in definitions])
-    key = table.db.lower(), table.name.lower()
-    found = context.find(*key)
+    found = context.find(table.db.lower(), table.name.lower())
     if found is not None and exists and found.temporary == target.startswith("temp."):
         return [], False  # made by another session while this one waited for the lock
     notes = {"types": {definition.name: str(definition.type) for definition in definitions}}
     body = ", ".join(definition.sql() for definition in definitions)
-    statements = [*first, f"{made} {target} ({body})", comment_sql(target, notes)]
-    if not (first or table.catalog or create.find(exp.LikeProperty)):
-        _translated[text] = key, statements
-    return statements, False
+    context.is_lasting &= not first  # a sequence of its own
+    return [*first, f"{made} {target} ({body})", comment_sql(target, notes)], False
 
 
 def _reads(query: exp.Expr, context: translate.Context) -> list[str]:

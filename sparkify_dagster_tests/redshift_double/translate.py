@@ -51,6 +51,8 @@ class Context:
     visible: Rights | None
     leader_functions: list[str] = field(default_factory=list)
     parameters: list[exp.Expr] = field(default_factory=list)
+    # Whether the translation holds for as long as the relations that were found are the same.
+    is_lasting: bool = True
 
 
 def parse(text: str) -> exp.Expr:
@@ -285,6 +287,7 @@ def _timestamp(value: datetime) -> exp.Expr:
 
 def _rewrite_now(node: exp.CurrentTimestamp, context: Context) -> exp.Expr:
     """SYSDATE is the transaction's start; GETDATE the statement's, in whole seconds."""
+    context.is_lasting = False
     if node.args.get("sysdate"):
         return _timestamp(context.transaction_start)
     return _timestamp(context.now.replace(microsecond=0))
@@ -304,6 +307,7 @@ def _sql_name(node: exp.Func) -> str:
 def _rewrite_function(node: exp.Func, context: Context) -> exp.Expr:
     name = node.name.upper() if isinstance(node, exp.Anonymous) else _sql_name(node)
     value = context.functions.get(name)
+    context.is_lasting &= value is None and name not in _PRIVILEGE_FUNCTIONS
     if name in _PRIVILEGE_FUNCTIONS:
         arguments = list(node.expressions)
         if not all(isinstance(item, exp.Literal) for item in arguments):
@@ -386,6 +390,7 @@ def _limit(table: exp.Table, rights: Rights) -> None:
 
 
 def _point_system_view(table: exp.Table, context: Context) -> None:
+    context.is_lasting = False
     source = sqlglot.parse_one(context.system_view(table.name), read="duckdb")
     name = table.alias or table.name
     table.replace(exp.Subquery(this=source, alias=exp.TableAlias(this=exp.to_identifier(name))))

@@ -354,6 +354,15 @@ REFUSED = [
 ]  # fmt: skip
 
 
+def test_a_statement_sent_again_heeds_what_has_changed(connect: Connect) -> None:
+    connection = connect(autocommit=True)
+    fill = "INSERT INTO words SELECT CAST(1 AS VARCHAR(5))"
+    run(connection, "CREATE TABLE words (a VARCHAR(5))", fill, "DROP TABLE words")
+    run(connection, "CREATE TABLE words (a INTEGER)")
+    assert refused(lambda: run(connection, fill))["C"] == "42804"
+    assert rows(connection, "SELECT SYSDATE") < rows(connection, "SELECT SYSDATE")
+
+
 def test_what_redshift_refuses_is_refused(connect: Connect) -> None:
     connection = connect()
     run(
