@@ -178,7 +178,9 @@ def test_every_way_of_copy_comes_to_the_same(
     assert None not in expected
     with monkeypatch.context() as patch:
         patch.setattr(
-            copy, "load_lines", lambda _, __, texts, *___: [(one, one.objects()) for one in texts]
+            copy,
+            "load_lines",
+            lambda _, __, texts, *___: [(one, one.objects(), None) for one in texts],
         )
         checked = DuckDBWarehouse(tmp_path / "2", 0)
         assert [what_comes(checked, lake, table) for table in STAGING] == expected

@@ -27,8 +27,8 @@ def copy(
     """Load files into a staging table."""
     found = Found(plan_copy(step, source, max_errors), source)
     for texts in batches(source, folder):
-        for text, objects in load_lines(session, found, texts, folder):
-            load_objects(session, found, text, objects, folder)
+        for text, objects, fault_count in load_lines(session, found, texts, folder):
+            load_objects(session, found, text, objects, folder, fault_count)
         for text in texts:
             found.take_end(text)
     return found.result()

@@ -6,19 +6,33 @@ cannot be told from the lines around it.
 
 import gzip
 import json
+import os
 import re
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from sparkify_dagster.lake.base import DamagedFileError
-from sparkify_dagster.lake.objects import chunks, count_filled_lines, squeeze, unpacking
-from sparkify_dagster.warehouse.base import Session
+from sparkify_dagster.lake.objects import (
+    chunks,
+    count_filled_lines,
+    count_lines,
+    squeeze,
+    unpacking,
+)
+from sparkify_dagster.warehouse.base import Session, WarehouseError
 from sparkify_dagster.warehouse.copy_found import Found
-from sparkify_dagster.warehouse.copy_rules import Plan, Text
-from sparkify_dagster.warehouse.duckdb.copy_sql import RULES, filled, take_keys, take_rows
+from sparkify_dagster.warehouse.copy_rules import STAMP, Plan, Text
+from sparkify_dagster.warehouse.duckdb.copy_sql import (
+    RULES,
+    faults_of,
+    filled,
+    places_of,
+    take_keys,
+    take_rows,
+)
 from sparkify_dagster.warehouse.duckdb.dialect import literal
 from sparkify_dagster.warehouse.statements import Keyword
 
@@ -29,42 +43,39 @@ _NO_LINE = "\x02"
 _DEEPEST = 500  # brackets; Python's decoder gives up at twice as many
 _MOST_ODD = 1000  # lines of a file that are looked at without the others
 
-# A text, and those of its objects that wait for a closer look.
-Waiting = tuple[Text, Iterable[tuple[str, int, bytes]]]
+# A text, those of its objects that wait for a closer look, and how many of these have a fault where
+# all are counted, and the others loaded.
+Waiting = tuple[Text, Iterable[tuple[str, int, bytes]], int | None]
 
 
 def load_lines(
     session: Session, found: Found, texts: Sequence[Text], folder: Path
 ) -> list[Waiting]:
-    """Load the lines that are plainly right; return what has the others."""
+    """Load the lines that are plainly right; return what has the others.
+
+    Raises:
+        WarehouseError: a file was written while it was read.
+    """
     unpacked = [_unpacked(text, folder) for text in texts if _is_for_duckdb(found.plan, text)]
     plain = [text for text in unpacked if text]
-    if not plain:
-        return [(text, text.objects()) for text in texts]
     shapes = _shapes(plain)
-    session.run(_landed(found.plan, plain, shapes))
-    odd = _odd_objects(session, found, texts, plain)
-    right = list(odd)
-    if right:
-        names = [text.name for text in plain]
-        rows = f"landed WHERE fine AND {_chosen(right)}"
-        name = f"{literal(names)}[file + 1]"
-        if plain[0].origins is not None:
-            # Of a part's files, those of one object cannot lack a key in all of several.
-            several = f"SELECT unnest(CAST({literal([*found.totals])} AS VARCHAR[]))"
-            name = f"CASE WHEN source_file IN ({several}) THEN source_file END"
-        take_keys(session, found, f"SELECT {name} AS name, shape, keys FROM {rows}", shapes)
-        take_rows(session, found, names, rows)
-    session.run("DROP TABLE landed")
+    faulty = _load_sound(session, found, plain, shapes) if plain else {}
+    others = [text for text in plain if faulty.get(text.name, 1)]
+    odd = _load_others(session, found, texts, others, shapes, faulty) if others else {}
     shutil.rmtree(folder / "unpacked", ignore_errors=True)
-    waiting = {plain[file].name: objects for file, objects in odd.items()}
-    found_all = [(text, waiting.get(text.name, text.objects())) for text in texts]
-    return [(text, objects) for text, objects in found_all if objects != []]
+    waiting: list[Waiting] = []
+    for text in texts:
+        fault_count = faulty.get(text.name)
+        objects = odd.get(text.name, text.objects())
+        if fault_count or (fault_count is None and objects != []):
+            waiting.append((text, objects, fault_count))
+    return waiting
 
 
 def _is_for_duckdb(plan: Plan, text: Text) -> bool:
-    # DuckDB takes a backslash in a path for a slash.
-    return all(len(column.steps) == 1 for column in plan.columns) and "\\" not in str(text.path)
+    # DuckDB takes a backslash in a path for a slash, and such a key for the number of a file.
+    are_fields = all(len(column.steps) == 1 for column in plan.columns)
+    return are_fields and "file_index" not in plan.known_keys and "\\" not in str(text.path)
 
 
 def _unpacked(text: Text, folder: Path) -> Text | None:
@@ -108,10 +119,101 @@ def _keys_in_order(line: bytes) -> tuple[str, ...]:
     return found if len({key.casefold() for key in found}) == len(found) else ()
 
 
+def _load_sound(
+    session: Session, found: Found, texts: Sequence[Text], shapes: Sequence[Sequence[str]]
+) -> dict[str, int]:
+    """Load the files in which each line is right; return in how many lines of each a value is not.
+
+    These lines are counted, but not loaded.
+    """
+    session.run(filled(RULES["counted"], **_line_places(found, texts, shapes)))
+    rows = session.run(
+        "SELECT file, sum(count), sum(right_count), sum(bytes) FROM counted GROUP BY file"
+    )
+    counts = {
+        file: int(count)
+        for file, count, right_count, size in rows
+        if count == right_count and _is_all(texts[file], int(count), int(size))
+    }
+    if counts:
+        kinds = f"SELECT {_name(texts)} AS name, shape, keys, count FROM counted"
+        take_keys(session, found, f"{kinds} WHERE {_chosen([*counts])}", shapes)
+    session.run("DROP TABLE counted")
+    for file, count in counts.items():
+        if texts[file].line_count is None:
+            found.objects[texts[file].name] = count
+        if texts[file].origins is None:
+            found.totals[texts[file].name] = count
+    sound = [texts[file] for file in counts]
+    return _load_values(session, found, sound, sum(counts.values())) if sound else {}
+
+
+def _load_values(
+    session: Session, found: Found, texts: Sequence[Text], line_count: int
+) -> dict[str, int]:
+    """Load the lines of files whose values have no fault; return how many of each file have one."""
+    fits, values, structure = _values(found.plan)
+    paths = [_literal_path(text.path) for text in texts]
+    source = filled(RULES["values"], paths=paths, structure=structure)
+    file = "CAST(fields.file_index AS INTEGER) AS file"
+    names = [text.name for text in texts]
+    rows = f"(SELECT {file}, {values} FROM {source} WHERE {fits})"
+    loaded = take_rows(session, found, names, rows)
+    faulty = dict.fromkeys(names, 0)
+    if loaded < line_count:
+        others = f"SELECT {file}, count(*) FROM {source} WHERE ({fits}) IS NOT TRUE GROUP BY ALL"
+        faulty |= {names[number]: count for number, count in session.run(others)}
+    if loaded + sum(faulty.values()) != line_count:
+        raise WarehouseError(f"{names[0]} or another file read with it: its lines have changed")
+    return faulty
+
+
+def _is_all(text: Text, count: int, size: int) -> bool:
+    """Tell whether lines, each with a line feed, are all that a file holds.
+
+    DuckDB ends a line at a CR as well, and leaves out what it cannot read without a word.
+    """
+    with text.open() as stream:
+        line_count = count_lines(chunks(stream)) if text.line_count is None else text.line_count
+        stream.seek(-1, os.SEEK_END)
+        has_end = stream.read() == b"\n"
+        return count == line_count and size + count - (not has_end) == stream.tell()
+
+
+def _load_others(
+    session: Session,
+    found: Found,
+    stored: Sequence[Text],
+    texts: Sequence[Text],
+    shapes: Sequence[Sequence[str]],
+    faulty: Mapping[str, int],
+) -> dict[str, list[tuple[str, int, bytes]]]:
+    """Load what is fine in files whose lines are all there; return the objects of odd lines.
+
+    Of files that are loaded but for faulty lines, return these.
+    """
+    fits, values, structure = _values(found.plan)
+    places = {"fits": fits, "values": values, "structure": structure}
+    session.run(filled(RULES["landed"], **places, **_line_places(found, texts, shapes)))
+    odd = _odd_objects(session, found, {text.name: text for text in stored}, texts, faulty)
+    names = [text.name for text in texts]
+    if right := [file for file, name in enumerate(names) if name in odd and name not in faulty]:
+        rows = f"landed WHERE fine AND {_chosen(right)}"
+        kinds = f"SELECT {_name(texts)} AS name, shape, keys, 1 AS count FROM {rows}"
+        take_keys(session, found, kinds, shapes)
+        take_rows(session, found, names, rows)
+    session.run("DROP TABLE landed")
+    return odd
+
+
 def _odd_objects(
-    session: Session, found: Found, texts: Sequence[Text], plain: Sequence[Text]
-) -> dict[int, list[tuple[str, int, bytes]]]:
-    """Return the numbers of the files whose lines are all there, with the objects of odd lines.
+    session: Session,
+    found: Found,
+    stored: Mapping[str, Text],
+    texts: Sequence[Text],
+    counted: Container[str],
+) -> dict[str, list[tuple[str, int, bytes]]]:
+    """Return the files whose lines are all there, with the objects of odd lines.
 
     A file is left out where these are too many, or cannot be told from the lines around them.
     """
@@ -125,79 +227,91 @@ def _odd_objects(
     query = f"SELECT file, odd FROM landed WHERE odd IS NOT NULL AND {_chosen(few)}"
     for file, line in session.run(query) if few else ():
         lines[file].add(line.encode())
-    as_stored = {text.name: text for text in texts}
     objects = {}
-    for file, text in enumerate(plain):
+    for file, text in enumerate(texts):
         count, fine, odd = counts.get(file, (0, 0, 0))
-        if count != fine + odd or odd > _MOST_ODD:
+        if count != fine + odd or odd > _MOST_ODD or not _has_filled_lines(text, count):
             continue
-        # A reader may skip a line without a word.
-        if count != text.line_count:
-            with text.open() as stream:
-                if count != count_filled_lines(chunks(stream)):
-                    continue
-            found.objects[text.name] = count
-        of_file = as_stored[text.name].objects_of(lines[file]) if odd else []
+        of_file = stored[text.name].objects_of(lines[file]) if odd else []
         if of_file is None:
             continue
-        objects[file] = of_file
+        objects[text.name] = of_file
+        if text.name in counted:
+            continue
+        if count != text.line_count:
+            found.objects[text.name] = count
         if text.origins is None:
             found.totals[text.name] = fine
     return objects
+
+
+def _has_filled_lines(text: Text, count: int) -> bool:
+    """Tell whether a file has so many lines, both by its LF and, as DuckDB reads it, by its CR."""
+    for line_end in (b"\r", b"\n"):
+        with text.open() as stream:
+            content = (chunk.replace(b"\r", line_end) for chunk in chunks(stream))
+            if count != count_filled_lines(content):
+                return False
+    return True
+
+
+def _name(texts: Sequence[Text]) -> str:
+    """Return what names the file of an object, where that file may lack a key in all of several."""
+    if texts[0].origins is not None:
+        return "origin"
+    return f"{literal([text.name for text in texts])}[file + 1]"
 
 
 def _chosen(files: Sequence[int]) -> str:
     return f"file IN ({', '.join(map(str, files))})"
 
 
-def _landed(plan: Plan, texts: Sequence[Text], shapes: Sequence[Sequence[str]]) -> str:
-    unknown = _unknown(plan.known_keys, shapes)
-    fine, values, are_texts = [], [], []
-    for column in plan.columns:
-        field = _field(column.key)
-        rules = RULES["types"][column.type]
-        cast = Keyword(f"TRY_CAST({field} AS {rules['target']})")
-        places = {"field": field, "cast": cast, "limit": column.limit}
-        values.append(f'{filled(rules["line"], **places)} AS "{column.name}"')
-        may_lack = "false" if column.required else f"{field} IS NULL"
-        fine.append(f"COALESCE({filled(rules['fine'], **places)}, {may_lack})")
-        if column.type == "VARCHAR":
-            no_text = filled(RULES["no_text"], field=field)
-            are_texts.append(filled(RULES["is_text"], no_text=no_text, path=column.path))
-    doubtful = [filled(RULES["no_text"], field=_field(key)) for key in unknown]
-    if not unknown and any(set(keys) - set(plan.known_keys) for keys in shapes):
-        doubtful = [Keyword("true")]
+def _line_places(
+    found: Found, texts: Sequence[Text], shapes: Sequence[Sequence[str]]
+) -> dict[str, Keyword]:
+    """Return what reads the files' lines, what tells that one is right, and of a part its file."""
     shape = " ".join(f"WHEN keys = {literal(keys)} THEN {at}" for at, keys in enumerate(shapes))
-    return filled(
-        RULES["landed"],
-        fine=filled(
-            RULES["fine"],
-            columns=Keyword(" AND ".join(fine)),
-            texts=Keyword(" AND ".join(are_texts)),
-            doubtful_keys=Keyword(" OR ".join(["shape IS NULL", *doubtful])),
-            doubtful_value=RULES["doubtful_value"],
-            stripped=Keyword(RULES["stripped"]),
-            deepest=_DEEPEST,
-        ),
-        values=Keyword(", ".join(values)),
+    lines = filled(
+        RULES["lines"],
         shape_of_keys=Keyword(shape or "WHEN false THEN 0"),
-        structure=json.dumps(dict.fromkeys([*plan.known_keys, *unknown], "VARCHAR")),
         paths=[_literal_path(text.path) for text in texts],
         no_line=_NO_LINE,
     )
+    right = filled(
+        RULES["right"],
+        doubtful_value=RULES["doubtful_value"],
+        stripped=Keyword(RULES["stripped"]),
+        deepest=_DEEPEST,
+        text_paths=[
+            "/" + column.key.replace("~", "~0").replace("/", "~1")
+            for column in found.plan.columns
+            if column.type == "VARCHAR"
+        ],
+    )
+    origin = Keyword("NULL")
+    if texts[0].origins is not None and found.totals:
+        origin = filled(RULES["origin"], stamp=f"$.{STAMP}", several=[*found.totals])
+    return {"lines": lines, "right": right, "origin": origin}
 
 
-def _unknown(known: Sequence[str], shapes: Sequence[Sequence[str]]) -> list[str]:
-    """Return the shapes' other keys; none where DuckDB cannot tell them by their case."""
-    found = list(dict.fromkeys(key for keys in shapes for key in keys if key not in known))
-    taken = {key.casefold() for key in (*known, *found)}
-    return found if len(taken) == len(known) + len(found) else []
+def _values(plan: Plan) -> tuple[Keyword, Keyword, Keyword]:
+    """Return what tells that a line's values have no fault, the values, and the fields' types."""
+    fits, values = [], []
+    for column in plan.columns:
+        rules = RULES["types"][column.type]
+        key = column.key.replace('"', '""')
+        places = places_of(column, text=Keyword(f'fields."{key}"'))
+        may_lack = "false" if column.required else f"{places['text']} IS NULL"
+        fine = f"COALESCE({filled(rules['fine'], **places)}, {may_lack})"
+        if column.type != "VARCHAR":
+            faults = " OR ".join(faults_of(column, places))
+            fine = f"CASE WHEN {fine} THEN true ELSE NOT ({faults}) END"
+        fits.append(fine)
+        values.append(f'{filled(rules["line"], **places)} AS "{column.name}"')
+    structure = ", ".join(f"{literal(key)}: 'VARCHAR'" for key in plan.known_keys)
+    return Keyword(" AND ".join(fits)), Keyword(", ".join(values)), Keyword(f"{{{structure}}}")
 
 
 def _literal_path(path: Path) -> str:
     """Return a path in which DuckDB finds no pattern."""
     return re.sub(r"([*?\[])", r"[\1]", str(path))
-
-
-def _field(key: str) -> Keyword:
-    return Keyword(f"fields[{literal(key)}]")

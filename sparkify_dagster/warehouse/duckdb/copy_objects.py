@@ -4,14 +4,20 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from sparkify_dagster.lake.batches import batches
 from sparkify_dagster.lake.combine import without_prefix
-from sparkify_dagster.warehouse.base import BadLine, Session
+from sparkify_dagster.warehouse.base import BadLine, Session, WarehouseError
 from sparkify_dagster.warehouse.copy_found import Found
 from sparkify_dagster.warehouse.copy_rules import OBJECT_BYTES, CopiedColumn, Plan, Text
-from sparkify_dagster.warehouse.duckdb.copy_sql import RULES, filled, take_keys, take_rows
+from sparkify_dagster.warehouse.duckdb.copy_sql import (
+    RULES,
+    faults_of,
+    filled,
+    places_of,
+    take_keys,
+    take_rows,
+)
 from sparkify_dagster.warehouse.duckdb.dialect import literal
 from sparkify_dagster.warehouse.statements import Keyword
 
@@ -27,8 +33,16 @@ def load_objects(
     text: Text,
     objects: Iterable[tuple[str, int, bytes]],
     folder: Path,
+    fault_count: int | None = None,
 ) -> None:
-    """Load objects of a file, its last to be loaded, with a look at each."""
+    """Load objects of a file, its last to be loaded, with a look at each.
+
+    With `fault_count`, they are counted, and loaded but for so many that have a fault.
+
+    Raises:
+        WarehouseError: others than that have a fault.
+    """
+    named = 0
     ((limit,),) = session.run("SELECT current_setting('memory_limit')")
     for looked_at in batches(objects, _spooled_size, _CHUNK_BYTES):
         # One object of 4 MB takes more than a load may have elsewhere. Of other chunks, what DuckDB
@@ -38,20 +52,28 @@ def load_objects(
             session.run("RESET memory_limit")
         files = _spool(looked_at, folder / "spool.csv")
         _check(session, found.plan, folder / "spool.csv")
-        _take_bad_lines(session, found, files)
-        kinds = f"SELECT {literal(files)}[file + 1] AS name, NULL AS shape, keys FROM checked"
-        take_keys(session, found, kinds)
-        rows = session.run("SELECT file, count(*), count(malformed) FROM checked GROUP BY file")
-        for file, count, malformed in rows:
-            found.malformed[files[file]] += malformed
-            if text.origins is None:
-                found.totals[files[file]] += count
-        take_rows(session, found, files, "checked WHERE malformed IS NULL AND len(faults) = 0")
+        named += _take_bad_lines(session, found, files)
+        if fault_count is None:
+            _take_objects(session, found, files, text)
         session.run("DROP TABLE checked")
         if is_large:
             session.run(f"SET memory_limit = {literal(limit)}")
-    if text.origins is None:
+    if fault_count is not None and named != fault_count:
+        raise WarehouseError(f"{text.name}: {fault_count} faults expected, {named} found")
+    if text.origins is None and fault_count is None:
         found.objects[text.name] = found.totals[text.name]
+
+
+def _take_objects(session: Session, found: Found, files: Sequence[str], text: Text) -> None:
+    name = f"{literal(files)}[file + 1]"
+    kinds = f"SELECT {name} AS name, NULL AS shape, keys, 1 AS count FROM checked"
+    take_keys(session, found, kinds)
+    rows = session.run("SELECT file, count(*), count(malformed) FROM checked GROUP BY file")
+    for file, count, malformed in rows:
+        found.malformed[files[file]] += malformed
+        if text.origins is None:
+            found.totals[files[file]] += count
+    take_rows(session, found, files, "checked WHERE malformed IS NULL AND len(faults) = 0")
 
 
 def _check(session: Session, plan: Plan, spool: Path) -> None:
@@ -63,15 +85,8 @@ def _check(session: Session, plan: Plan, spool: Path) -> None:
 
 def _checked(column: CopiedColumn) -> tuple[str, str]:
     """Return what gives a column's value, and what tells its fault."""
-    rules = RULES["types"][column.type]
-    places: dict[str, Any] = {"path": column.path, "name": column.name, "limit": column.limit}
-    places["target"] = Keyword(rules["target"])
-    for part, text in RULES["parts"].items():
-        places[part] = filled(text, **places)
-    faults = {
-        filled(condition, **places): str(filled(reason, **places))
-        for reason, condition in rules["faults"].items()
-    }
+    places = places_of(column, name=column.name)
+    faults: dict[Keyword, str] = {}
     for at, step in enumerate(column.steps):
         if isinstance(step, int):
             outer, inner = (
@@ -79,13 +94,11 @@ def _checked(column: CopiedColumn) -> tuple[str, str]:
             )
             condition = filled(RULES["no_element"], outer=outer, inner=inner)
             faults[condition] = "not an array or index out of range"
-    if column.required:
-        faults[filled(rules["missing"], **places)] = "a value is required"
     told = [
         filled(RULES["fault"], condition=condition, reason=reason, **places)
-        for condition, reason in faults.items()
+        for condition, reason in (faults | faults_of(column, places)).items()
     ]
-    value = filled(rules["value"], **places)
+    value = filled(RULES["types"][column.type]["value"], **places)
     return f'{value} AS "{column.name}"', f"CASE {' '.join(told)} END"
 
 
@@ -145,7 +158,8 @@ def _shown(text: bytes) -> bytes:
     return "".join(letter if letter.isprintable() else " " for letter in shown).encode()
 
 
-def _take_bad_lines(session: Session, found: Found, files: Sequence[str]) -> None:
+def _take_bad_lines(session: Session, found: Found, files: Sequence[str]) -> int:
+    """Take in the objects with a fault; return how many they are."""
     steps = {column.name: column.steps for column in found.plan.columns}
     rows = session.run(
         "SELECT file, line, malformed, bad, faults FROM checked "
@@ -160,6 +174,7 @@ def _take_bad_lines(session: Session, found: Found, files: Sequence[str]) -> Non
             value = _as_written(bad, steps.get(column, ()), fault["value"] or "")
             lines.append(BadLine(files[file], line, column, fault["reason"], value))
         found.add_bad_line(lines)
+    return len(rows)
 
 
 def _as_written(text: str, steps: Sequence[str | int], value: str) -> str:

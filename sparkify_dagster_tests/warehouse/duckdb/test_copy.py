@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,8 @@ from sparkify_dagster.warehouse.base import (
     WarehouseError,
 )
 from sparkify_dagster.warehouse.copy_found import Found
-from sparkify_dagster.warehouse.copy_rules import Text, plan_copy
-from sparkify_dagster.warehouse.duckdb import engine
+from sparkify_dagster.warehouse.copy_rules import plan_copy
+from sparkify_dagster.warehouse.duckdb import copy_lines, engine
 from sparkify_dagster.warehouse.duckdb.copy import batches
 from sparkify_dagster.warehouse.duckdb.copy_lines import load_lines
 from sparkify_dagster.warehouse.duckdb.copy_objects import load_objects
@@ -62,9 +63,9 @@ _LEFT_OVERS = (
 class Waiting(Exception):
     """Files of which the lines alone do not tell whether they are right."""
 
-    def __init__(self, waiting: Sequence[tuple[Text, Iterable[tuple[str, int, bytes]]]]) -> None:
-        self.names = [text.name for text, _ in waiting]
-        self.objects = [found[1:] for _, objects in waiting for found in objects]
+    def __init__(self, waiting: Sequence[copy_lines.Waiting]) -> None:
+        self.names = [text.name for text, _, _ in waiting]
+        self.objects = [found[1:] for _, objects, _ in waiting for found in objects]
 
 
 class Loader:
@@ -215,6 +216,20 @@ def test_jsonpaths_reach_into_objects_and_lists(loader: Loader, path: str) -> No
     ]
 
 
+@pytest.mark.parametrize("key", ['a"b', "a/b~1", "it's", "file_index"])
+def test_keys_however_they_are_written(tmp_path: Path, key: str) -> None:
+    loader = Loader(tmp_path, "as_users_do" if key == "file_index" else "lines")
+    quote = '"' if "'" in key else "'"
+    paths = [f"$.{each}" for each in JSONPATHS]
+    paths[JSONPATHS.index("song")] = f"$[{quote}{key}{quote}]"
+    loader.source.write_jsonpaths(paths)
+    line = event()
+    line[key] = line.pop("song") + ": [x]"
+    loader.source.write_events(DAY, [line, line])
+    loader.load()
+    assert [row["song"] for row in loader.found] == [line[key]] * 2
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -309,9 +324,15 @@ def test_values_that_fit_another_type(
     assert loader.values(names.get(column, column)) == [(expected,)]
 
 
-@pytest.mark.parametrize("column", ["artist", "song", "location", "userId"])
 @pytest.mark.parametrize(
-    "number", ["1e23", "1e-7", "1.10", "-5", "12345678901234567890123", "1E5", "100.0", "-0.0"]
+    ("column", "number"),
+    [
+        *product(
+            ["artist", "song", "location", "userId"],
+            ["1e23", "1e-7", "1.10", "-5", "12345678901234567890123", "1E5", "100.0", "-0.0"],
+        ),
+        ("level", "1e16"),  # with all its digits, longer than the column
+    ],
 )
 def test_numbers_in_text_read_the_same_both_ways(tmp_path: Path, column: str, number: str) -> None:
     rows = []
@@ -506,7 +527,32 @@ def test_maxerror_allows_fewer_bad_lines_a_file_than_it_says(
     ]
 
 
+@pytest.mark.parametrize("bad_count", [3, 1100])
+def test_lines_that_only_their_values_refuse_leave_the_others_loaded(
+    loader: Loader, bad_count: int
+) -> None:
+    bad = raw_event(page="null", sessionId="1")
+    quoted = [raw_event(sessionId=f'"{number:03}"') for number in range(1200)]
+    for day in range(1, 4):
+        lines = [quoted[0], *[bad] * (bad_count * (day == 2)), *quoted[1:]]
+        loader.source.write(event_file(f"2018-11-{day:02d}"), b"\n".join(lines))
+    assert loader.refused(max_errors=bad_count).count == bad_count
+    result = loader.load(max_errors=bad_count + 1)
+    assert loader.values("session_id") == sorted([(number,) for number in range(1200)] * 3)
+    assert [(bad.line, bad.column, bad.reason) for bad in result.rejected] == [
+        (line, "page", "a value is required") for line in range(2, 2 + bad_count)
+    ]
+    assert {bad.file for bad in result.rejected} == {event_file("2018-11-02")}
+
+
 # --- files
+
+
+def test_carriage_return_hides_no_line_that_cannot_be_read(loader: Loader) -> None:
+    """DuckDB ends a line at it, and leaves out what is not UTF-8: the count of lines was right."""
+    loader.source.write(event_file(DAY), GOOD + b"\r" + GOOD + b"\n\xff{}\n" + GOOD)
+    error = loader.refused()
+    assert [(bad.line, bad.reason) for bad in error.bad_lines] == [(2, "not UTF-8 at byte 1")]
 
 
 def test_files_however_their_lines_break(loader: Loader) -> None:
@@ -606,8 +652,10 @@ def test_damaged_compressed_file_is_an_error(loader: Loader, damage: int, level:
         loader.load("staging_songs")
 
 
-def test_object_just_below_the_limit_loads(loader: Loader) -> None:
-    line = json_lines([event(extra="x" * ((4 << 20) - len(GOOD) - 20))])
+def test_object_of_the_greatest_size_loads(loader: Loader) -> None:
+    line = json_lines([event(extra="")])
+    line = line.replace(b'"extra": ""', b'"extra": "%s"' % (b"x" * ((4 << 20) - len(line))))
+    assert len(line) == 4 << 20
     loader.source.write(event_file(DAY), GOOD + b"\n" + line)
     result = loader.load()
     assert (result.rows, result.unknown_keys) == (2, {"extra"})
@@ -875,6 +923,68 @@ def test_what_is_accepted_by_lines_is_read_alike_by_objects(
     assert results["as_users_do"] == results.get("lines", results["objects"]) == results["objects"]
     if isinstance(results["objects"], tuple) and not results["objects"][1]:
         _assert_python_reads_the_same(content, results["objects"][0])
+
+
+# JSON texts of values that the two ways might read differently.
+RAW_VALUES = st.sampled_from(
+    r"""1.50|1e5|12345678901234567890|-0|-0.0|1e16|1e400|200.0|2147483648|253402300800000|null|true
+    |"007"|"+7"|" 7 "|""|"1_0"|"1541105830796"|"nan"|NaN|-Infinity|{}|[]|[1,]|{"a":1}|[[{}]]
+    |"a: [b]"|"c: {"|"d: Infinity"|"\u00e9"|"\u0000"|"u0000"|"\ud83d\ude00"|"\ud83d"|"x"
+    """.replace("\n    ", "").split("|")
+)
+ODD_KEYS = st.sampled_from([*JSONPATHS, "Level", "new", "\\u006cevel", "a\\u0000b", "it's", ""])
+
+
+@st.composite
+def written_lines(draw: st.DrawFn) -> bytes:
+    """Draw an event, mostly with values or keys as no serializer writes them."""
+    values = {key: json.dumps(value) for key, value in event().items()}
+    values |= draw(st.dictionaries(st.sampled_from(JSONPATHS), RAW_VALUES, max_size=1))
+    pairs = list(values.items())
+    if draw(st.integers(0, 3)) == 0:
+        pairs += draw(st.lists(st.tuples(ODD_KEYS, RAW_VALUES), max_size=2))
+    if draw(st.integers(0, 3)) == 0:
+        pairs = draw(st.permutations(pairs))[draw(st.integers(0, 1)) :]
+    return ("{" + ", ".join(f'"{key}": {text}' for key, text in pairs) + "}").encode()
+
+
+@st.composite
+def event_files(draw: st.DrawFn) -> bytes:
+    """Draw a file, more often than not one that is right but for a line or two."""
+    plain = st.integers(1, 9).map(lambda number: json_lines([event(sessionId=number)]))
+    lines = draw(st.lists(st.one_of(plain, plain, written_lines(), line_texts()), max_size=6))
+    end = draw(st.sampled_from([b"\n"] * 9 + [b"\r\n", b"\n\n", b"\r", b"\n \t\n"]))
+    start = draw(st.sampled_from([b""] * 9 + [b"\xef\xbb\xbf", b"\n"]))
+    return start + end.join(lines) + draw(st.sampled_from([b"", end, b"\n"]))
+
+
+@settings(
+    max_examples=60,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+@given(
+    contents=st.lists(event_files(), min_size=1, max_size=4),
+    suffix=st.sampled_from(["", "", "", ".gz"]),
+    max_errors=st.sampled_from([0, 2, 9]),
+)
+def test_files_read_together_are_read_alike_by_objects(
+    tmp_path_factory: pytest.TempPathFactory, contents: list[bytes], suffix: str, max_errors: int
+) -> None:
+    folder = tmp_path_factory.mktemp("[files]*'")
+    results = []
+    for way in ("as_users_do", "objects"):
+        loader = Loader(folder / way, way)
+        for day, content in enumerate(contents, 1):
+            loader.source.write(event_file(f"2018-11-{day:02d}") + suffix, content)
+        try:
+            result = loader.load(max_errors=max_errors)
+            results.append((loader.found, result.rejected, result.unknown_keys, result.objects))
+        except LoadError as error:
+            results.append((str(error), error.count))
+    assert results[0] == results[1]
 
 
 def _assert_python_reads_the_same(content: bytes, rows: list[dict[str, Any]]) -> None:
