@@ -15,6 +15,9 @@ AND CAST(:moment AS DATE) IN (SELECT changed_day FROM pending);
 :file_day BETWEEN CAST(:first_day AS DATE) AND CAST(:last_day AS DATE)
 AND :file_day IN (SELECT changed_day FROM pending WHERE source_table = 'staging_events');
 
+-- name: pending_months(month)
+:month IN (SELECT CAST(DATE_TRUNC('month', changed_day) AS DATE) FROM pending);
+
 -- name: since_month_of_first_day(moment)
 :moment >= DATE_TRUNC('month', CAST(:first_day AS DATE));
 

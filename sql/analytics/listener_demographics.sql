@@ -46,13 +46,8 @@ FROM (
 ) AS totals;
 
 -- name: load
-CREATE TEMP TABLE pending_months AS
-SELECT DISTINCT CAST(DATE_TRUNC('month', changed_day) AS DATE) AS play_month
-FROM pending
-WHERE changed_day IS NOT NULL;
-
 DELETE FROM staging.listener_months
-WHERE play_month IN (SELECT play_month FROM pending_months);
+WHERE :pending_months(play_month);
 
 INSERT INTO staging.listener_months (play_month, user_id, level, location, plays)
 SELECT
@@ -70,7 +65,7 @@ FROM (
     FROM analytics.songplays
     WHERE :since_month_of_first_day(start_time)
 ) AS plays_by_month
-WHERE play_month IN (SELECT play_month FROM pending_months)
+WHERE :pending_months(play_month)
 GROUP BY play_month, user_id, level, location;
 
 -- name: check

@@ -51,17 +51,13 @@ SELECT
 FROM staging.song_totals;
 
 -- name: load
-CREATE TEMP TABLE pending_months AS
-SELECT DISTINCT CAST(DATE_TRUNC('month', changed_day) AS DATE) AS play_month
-FROM pending;
-
 CREATE TEMP TABLE months_before AS
 SELECT *
 FROM staging.song_months
-WHERE play_month IN (SELECT play_month FROM pending_months);
+WHERE :pending_months(play_month);
 
 DELETE FROM staging.song_months
-WHERE play_month IN (SELECT play_month FROM pending_months);
+WHERE :pending_months(play_month);
 
 INSERT INTO staging.song_months (
     play_month, title, artist_name, plays, paid_plays, matched_plays,
@@ -87,7 +83,7 @@ FROM (
     FROM analytics.songplays
     WHERE :since_month_of_first_day(start_time)
 ) AS plays_by_month
-WHERE play_month IN (SELECT play_month FROM pending_months)
+WHERE :pending_months(play_month)
 GROUP BY play_month, title, artist_name;
 
 -- The songs with a month that came, changed or went: such a row is there once, any other twice.
@@ -99,7 +95,7 @@ FROM (
     SELECT * FROM months_before
     UNION ALL
     SELECT * FROM staging.song_months
-    WHERE play_month IN (SELECT play_month FROM pending_months)
+    WHERE :pending_months(play_month)
 ) AS months
 GROUP BY
     play_month, title, artist_name, plays, paid_plays, matched_plays, first_played_at,
