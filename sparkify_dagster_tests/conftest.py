@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import botocore.session
-import duckdb  # noqa: F401 - before the definitions, which leave alone what is there by then
+import duckdb  # noqa: F401 - first, or the definitions freeze what its list of leaks is about
 import pytest
 
 from sparkify_dagster_tests.support.own_sql import own_sql  # noqa: F401

@@ -81,12 +81,17 @@ def dagster_home() -> Path:
 def _execute(home: Path, steps: Mapping[str, object]) -> int:
     """Run the job to its end, which it finds where this process is told to end, too."""
 
-    def leave(*_: object) -> None:
-        sys.exit(128 + signal.SIGTERM)
+    def leave(told: int, _frame: object) -> None:
+        sys.exit(128 + told)
 
     # The command is superseded by one of a package that users need not install.
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
-    before = signal.signal(signal.SIGTERM, leave)
+    # Of a terminal that closes, too, this process alone is told; nohup has it take no notice.
+    before = {
+        told: signal.signal(told, leave)
+        for told in (signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(told) is not signal.SIG_IGN
+    }
     try:
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as config:
             json.dump({**_QUIET, "ops": steps}, config)
@@ -101,7 +106,8 @@ def _execute(home: Path, steps: Mapping[str, object]) -> int:
                     _end(process)
                     raise
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for told, handler in before.items():
+            signal.signal(told, handler)
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

@@ -155,5 +155,5 @@ def test_reset_asks_for_a_confirmation(run_command: Run, sample_lake: Path, tmp_
     confirmed = run_command(*JOB, "reset_warehouse", "-c", str(config), **lake)
     assert confirmed.returncode == 0, confirmed.stderr
     assert _rows(warehouse, "SELECT count(*) FROM analytics.songplays") == [(0,)]
-    load_all(sample_lake, warehouse)
+    assert run_command(*JOB, "sparkify_etl", **lake).returncode == 0
     assert _rows(warehouse, "SELECT count(*) > 0 FROM analytics.songplays") == [(True,)]

@@ -90,7 +90,9 @@ def test_two_first_runs_at_once_leave_one_history(folder: Path) -> None:
     assert plays(folder) == 2
 
 
-@pytest.mark.parametrize(("told", "code"), [(signal.SIGTERM, 128 + 15), (signal.SIGINT, 1)])
+@pytest.mark.parametrize(
+    ("told", "code"), [(signal.SIGTERM, 128 + 15), (signal.SIGHUP, 128 + 1), (signal.SIGINT, 1)]
+)
 def test_a_run_that_is_told_to_end_takes_its_job_along(
     folder: Path, told: signal.Signals, code: int
 ) -> None:

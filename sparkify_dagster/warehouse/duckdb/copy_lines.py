@@ -164,7 +164,9 @@ def _load_values(
         others = f"SELECT {file}, count(*) FROM {source} WHERE ({fits}) IS NOT TRUE GROUP BY ALL"
         faulty |= {names[number]: count for number, count in session.run(others)}
     if loaded + sum(faulty.values()) != line_count:
-        raise WarehouseError(f"{names[0]} or another file read with it: its lines have changed")
+        raise WarehouseError(
+            f"{names[0]}, or a file read along with it: has changed while it was read; run again"
+        )
     return faulty
 
 

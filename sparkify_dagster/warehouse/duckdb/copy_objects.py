@@ -40,7 +40,7 @@ def load_objects(
     With `fault_count`, they are counted, and loaded but for so many that have a fault.
 
     Raises:
-        WarehouseError: others than that have a fault.
+        WarehouseError: not so many have one.
     """
     named = 0
     ((limit,),) = session.run("SELECT current_setting('memory_limit')")
@@ -59,7 +59,7 @@ def load_objects(
         if is_large:
             session.run(f"SET memory_limit = {literal(limit)}")
     if fault_count is not None and named != fault_count:
-        raise WarehouseError(f"{text.name}: {fault_count} faults expected, {named} found")
+        raise WarehouseError(f"{text.name}: has changed while it was read; run again")
     if text.origins is None and fault_count is None:
         found.objects[text.name] = found.totals[text.name]
 

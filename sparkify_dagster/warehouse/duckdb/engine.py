@@ -37,8 +37,6 @@ from sparkify_dagster.warehouse.duckdb.dialect import fill_in, translate, transl
 from sparkify_dagster.warehouse.duckdb.snapshot import snapshot_of, take_snapshot
 from sparkify_dagster.warehouse.scratch import scratch_folder
 
-# Beyond that it spills to disk: on two cores ten million events take no longer so.
-_MEMORY = f"{600 * max(2, os.cpu_count() or 1)}MB"
 _CONFIG: dict[str, Any] = {
     # What DuckDB is not built with stays out: it would come from the network, at a file's word.
     "autoinstall_known_extensions": "false",
@@ -48,7 +46,8 @@ _CONFIG: dict[str, Any] = {
     "preserve_insertion_order": "false",
     # What a large query gives back is the next one's, not held beside it.
     "allocator_bulk_deallocation_flush_threshold": "8MB",
-    "memory_limit": _MEMORY,
+    # Beyond that it spills to disk: on two cores ten million events take no longer so.
+    "memory_limit": f"{600 * max(2, os.cpu_count() or 1)}MB",
 }
 # Who only reads the tables has no business with other files.
 _READ_ONLY = {"enable_external_access": "false"}
@@ -403,7 +402,7 @@ def _let_go_of_blocks(connection: duckdb.DuckDBPyConnection) -> None:
     """
     with suppress(duckdb.OutOfMemoryException):  # some may be in use
         connection.execute("SET memory_limit = '1MB'")
-    connection.execute(f"SET memory_limit = '{_MEMORY}'")
+    connection.execute(f"SET memory_limit = '{_CONFIG['memory_limit']}'")
 
 
 def _first_line(error: Exception) -> str:

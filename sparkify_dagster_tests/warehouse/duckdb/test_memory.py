@@ -18,7 +18,7 @@ def test_blocks_that_a_load_has_read_are_let_go_before_a_check(tmp_path: Path) -
 
     def look(session: Session) -> int:
         session.run("SELECT MAX(v) FROM analytics.t")
-        return int(session.run(_HELD)[0][0])
+        return held(session)
 
     def held(session: Session) -> int:
         return int(session.run(_HELD)[0][0])
